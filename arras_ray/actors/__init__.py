@@ -1,0 +1,1 @@
+"""The computations of a render session and what starts them: supervisor, dispatch, mcrt, merge."""

@@ -1,0 +1,119 @@
+"""What travels between client, dispatch, mcrt and merge. Plain data: no Ray, no numba, no behaviour beyond checks.
+
+A picture is cut into tiles of TILE x TILE pixels, numbered row by row from the bottom-left corner (MoonRay's raster
+origin); inside a tile, pixels go row by row from the bottom. A *unit* is one tile, a range of sample numbers and a
+mask of 8x8 blocks: the grain of acceptance. A *lease* is a run of units an mcrt may render.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+WIRE_VERSION = 1
+"""Compared when computations join; a differing one is refused."""
+
+TILE = 64
+"""Edge of a tile, pixels."""
+
+BLOCK = 8
+"""Edge of a block, pixels; one bit of a unit's mask stands for one block, row by row from the bottom-left."""
+
+FULL_MASK = 0xFFFF_FFFF_FFFF_FFFF
+
+CHANNELS = ("R", "G", "B", "A", "count")
+"""The sums a pixel holds. All are float64 that count whole steps of a power of two, so adding them is exact."""
+
+N_CHANNELS = len(CHANNELS)
+
+UNIT = np.dtype([("id", "i8"), ("tile", "i4"), ("begin", "i4"), ("end", "i4"), ("mask", "u8")])
+"""A unit: its number in the plan, its tile, samples [begin, end), mask of blocks."""
+
+
+@dataclass(frozen=True)
+class RDLMessage:
+    """A scene, or a change of one. `payload` is RDLB; sync_id rises with each message."""
+
+    sync_id: int
+    payload: bytes
+    delta: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    """Overrides of the command line: width, height (pixels), spp (samples a pixel in all), seed."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A run of units for one mcrt. units: (n,) UNIT."""
+
+    lease_id: int
+    sync_id: int
+    mcrt: str
+    units: np.ndarray
+
+
+@dataclass(frozen=True)
+class BadSample:
+    """A sample that was NaN or infinite: raster pixel (origin bottom-left), sample number. It was left out."""
+
+    x: int
+    y: int
+    sample: int
+
+
+@dataclass(frozen=True)
+class PartialFrame:
+    """What an mcrt made of a lease, or of the part of it that one merge shard keeps.
+
+    units: (n,) UNIT that were finished. sums: (n, TILE * TILE, N_CHANNELS) float64, or a list holding one object ref
+    to them. A lease that was cancelled halfway has fewer units.
+    """
+
+    sync_id: int
+    lease_id: int
+    mcrt: str
+    units: np.ndarray
+    sums: Any
+    seconds: float
+    samples: int
+    bad_samples: int = 0
+    first_bad: BadSample | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Merge tells dispatch what became of a PartialFrame. unit_ids: (n,) i8 newly accepted ones."""
+
+    sync_id: int
+    lease_id: int
+    mcrt: str
+    unit_ids: np.ndarray
+    seconds: float
+    samples: int
+    bad_samples: int = 0
+    first_bad: BadSample | None = None
+
+
+@dataclass(frozen=True)
+class ProgressiveFrame:
+    """Tiles that changed since the receiver's last frame, resolved.
+
+    tiles: (n,) i4 tile numbers. pixels: (n, TILE * TILE, 4) float32, R G B A, mean over the samples so far.
+    version: hand it back to get only what came after. progress: accepted samples / all samples, 0 to 1.
+    """
+
+    sync_id: int
+    width: int
+    height: int
+    version: int
+    tiles: np.ndarray
+    pixels: np.ndarray
+    progress: float
+    status: str
+    """STARTED, RENDERING, FINISHED or CANCELLED, as Arras has them."""
+
+
+def tile_grid(width: int, height: int) -> tuple[int, int]:
+    """Tiles across and up that cover width x height pixels."""
+    return -(-width // TILE), -(-height // TILE)

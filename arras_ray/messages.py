@@ -24,7 +24,7 @@ BLOCK = 8
 FULL_MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 CHANNELS = ("R", "G", "B", "A", "count")
-"""The sums a pixel holds. All are float64 that count whole steps of a power of two, so adding them is exact."""
+"""The sums a pixel holds: float64 multiples of a power of two, so adding them is exact in any order."""
 
 N_CHANNELS = len(CHANNELS)
 
@@ -112,6 +112,38 @@ class ProgressiveFrame:
     progress: float
     status: str
     """STARTED, RENDERING, FINISHED or CANCELLED, as Arras has them."""
+
+
+@dataclass(frozen=True)
+class McrtRow:
+    """One mcrt as a user sees it: where it runs, how much it did and how fast (samples a second)."""
+
+    name: str
+    node: str
+    threads: int
+    samples: int
+    rate: float
+    open_leases: int
+    state: str
+    """starting, loading, ready, rendering or lost."""
+
+
+@dataclass(frozen=True)
+class RenderStatus:
+    """Where a render stands. seconds count from the first lease; samples are camera samples of all pixels."""
+
+    stage: str
+    """placing, loading, compiling, rendering, finished, cancelled or failed."""
+    samples: int
+    total_samples: int
+    seconds: float
+    rate: float
+    mcrts: tuple[McrtRow, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Everything worth telling once, oldest first: stand-ins, lost mcrts, bad samples."""
+    bad_samples: int = 0
+    first_bad: BadSample | None = None
+    error: str = ""
 
 
 def tile_grid(width: int, height: int) -> tuple[int, int]:

@@ -1,0 +1,52 @@
+# make render   set up what is missing, render a Cornell box with 4 mcrts
+# make test     set up what is missing, run the fast tests
+# make check    everything: what CI runs, and the slow tests
+# PYTHON=...    the Python to make .venv with (3.11 or newer); default: the first that is found
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.arras-ray-ready
+SCENE ?= scenes/cornell_box.rdla
+NAME = $(basename $(notdir $(SCENE)))
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help setup render lint kernels-slow-twins test test-all check clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt .ci/find-python
+	@python="$$(.ci/find-python)" || exit 1; \
+	test -x $(BIN)/python || { echo "making $(VENV) with $$python"; "$$python" -m venv $(VENV); }
+	@echo "installing (about 250 MB to fetch the first time)"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
+	@$(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[dev]'
+	@touch $@
+
+render: $(READY)
+	@mkdir -p render
+	@$(BIN)/arras-ray render $(SCENE) --num-mcrt 4 -o render/$(NAME).exr -o render/$(NAME).png
+	@echo "The picture: $(CURDIR)/render/$(NAME).png (and .exr)"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy arras_ray
+
+# The kernels as plain Python: the same tests, tiny inputs, no compiler in between.
+kernels-slow-twins: $(READY)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m "not slow" tests/kernels
+
+test: lint kernels-slow-twins
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -q
+
+check: lint kernels-slow-twins test-all
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

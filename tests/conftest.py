@@ -1,0 +1,53 @@
+"""What holds for every test: a clean environment, and no Ray where a test should not need one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+MAY_START_RAY = (HERE / "actors", HERE / "cli" / "ray")
+"""Folders whose tests run on a real Ray. All others are unit tests."""
+
+OURS = ("ARRAS_", "RAY_")
+"""Prefixes of the variables that change what this project or Ray does."""
+
+
+def pytest_configure() -> None:
+    for name in [name for name in os.environ if name.startswith(OURS)]:
+        del os.environ[name]
+
+
+class RefuseRay:
+    """An import hook that stands before all others and lets `ray` through to nobody."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name == "ray":
+            raise ImportError("a unit test imports ray: only tests/actors and tests/cli/ray may", name=name)
+        return None
+
+
+def refuse_to_start(*args: Any, **kwargs: Any) -> None:
+    raise RuntimeError("a unit test starts Ray: only tests/actors and tests/cli/ray may")
+
+
+@pytest.fixture(autouse=True)
+def unit_tests_stay_units(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Outside the Ray folders: no variable of ours is set, and Ray cannot be imported or, once imported, started."""
+    if any(folder in request.path.parents for folder in MAY_START_RAY):
+        yield
+        return
+    for name in [name for name in os.environ if name.startswith(OURS)]:
+        monkeypatch.delenv(name)
+    if "ray" in sys.modules:
+        monkeypatch.setattr(sys.modules["ray"], "init", refuse_to_start)
+    else:
+        monkeypatch.setattr(sys, "meta_path", [RefuseRay(), *sys.meta_path])
+    yield

@@ -75,27 +75,19 @@ def test_threads_that_accept_the_same_units_add_each_once() -> None:
     assert film.sums.tobytes() == WHOLE.sums.tobytes()
 
 
-def test_frames_taken_while_adding_are_never_half_an_addition() -> None:
-    """Sum and count of a pixel always belong together: with equal samples every mean is that sample."""
+def test_a_frame_waits_for_an_addition_under_way() -> None:
+    """Else it would divide a new sum by an old count."""
     film = Film(TILE, TILE)
-    unit = UNITS[:1].copy()
-    unit["tile"] = 0
-    ones = np.ones((1, TILE * TILE, N_CHANNELS))
-    film.add(unit, ones)
-    stop = threading.Event()
-
-    def add_on() -> None:
-        while not stop.is_set():
-            film.add(unit, ones)
-
-    thread = threading.Thread(target=add_on)
-    thread.start()
-    try:
-        means = [film.frame(0, 1, 0.0, "RENDERING").pixels for _ in range(200)]
-    finally:
-        stop.set()
-        thread.join()
-    assert all((m == 1).all() for m in means)
+    film.add(UNITS[:1], np.ones((1, TILE * TILE, N_CHANNELS)))
+    means: list[np.ndarray] = []
+    thread = threading.Thread(target=lambda: means.append(film.resolve(np.array([0]))))
+    with film._tile_locks[0]:
+        film.sums[0, :, :4] += 1
+        thread.start()
+        thread.join(0.05)
+        film.sums[0, :, 4] += 1
+    thread.join()
+    assert (means[0] == 1).all()
 
 
 def test_accept_drops_what_came_before_and_says_what_is_new() -> None:

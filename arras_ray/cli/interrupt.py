@@ -1,0 +1,110 @@
+"""Ctrl-C and SIGTERM: the first ends a render in order, the second ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeVar
+
+from arras_ray.errors import Interrupted
+
+T = TypeVar("T")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_left_behind: list[threading.Thread] = []
+
+
+class Interrupt:
+    """Turns the first signal into KeyboardInterrupt, or after `gentle()` into the event `requested`.
+
+    A context manager, for the main thread. The second signal is noticed by a thread of its own, so it works even while
+    the main thread is in native code: it kills the processes this one started and exits with 130.
+    """
+
+    def __init__(self) -> None:
+        self.requested = threading.Event()
+        self._gentle = False
+        self._before: dict[int, Any] = {}
+        self._wakeup_before = -1
+        self._reader, self._writer = socket.socketpair()
+
+    def gentle(self) -> None:
+        """From here on a signal sets `requested` and nothing is thrown. Installs the handlers anew: Ray has its own."""
+        self._gentle = True
+        self._install()
+
+    def __enter__(self) -> Interrupt:
+        self._before = {number: signal.getsignal(number) for number in SIGNALS}
+        self._writer.setblocking(False)
+        self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._install()
+        threading.Thread(target=self._count, name="second-signal", daemon=True).start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        signal.set_wakeup_fd(self._wakeup_before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._writer.close()
+
+    def _install(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.requested.set()
+        if not self._gentle:
+            raise KeyboardInterrupt
+
+    def _count(self) -> None:
+        received = 0
+        while data := self._reader.recv(1):
+            received += data[0] in SIGNALS
+            if received >= 2:
+                kill_all()
+        self._reader.close()
+
+
+def kill_all() -> None:
+    """Kill every process below this one and leave with 130, without clean-up."""
+    try:
+        import psutil
+
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
+    finally:
+        os._exit(Interrupted.exit_code)
+
+
+def interruptible(function: Callable[[], T]) -> T:
+    """Run a function that may stay long in native code, so that KeyboardInterrupt can leave it behind at any time."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(function())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+    except KeyboardInterrupt:
+        _left_behind.append(thread)
+        raise
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+def work_left_behind() -> bool:
+    """Whether native code still runs that an interpreter's orderly end would stumble over."""
+    return any(thread.is_alive() for thread in _left_behind)

@@ -1,0 +1,90 @@
+"""The `arras-ray` command: its sub-commands, and how errors and exit codes leave it.
+
+Nothing heavy is imported here: each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from arras_ray import __version__
+from arras_ray.cli.debug_pixel_command import debug_pixel
+from arras_ray.cli.interrupt import work_left_behind
+from arras_ray.cli.options import Settings
+from arras_ray.cli.render_command import render
+from arras_ray.cli.text import table_text
+from arras_ray.cli.warm_command import warm
+from arras_ray.errors import ArrasRayError, Interrupted, UsageError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="arras-ray", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Render MoonRay scenes progressively, on this machine or on a Ray cluster."""
+
+
+cli.add_command(render)
+cli.add_command(debug_pixel)
+cli.add_command(warm)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Errors are told on stderr in one sentence and a hint."""
+    settings = Settings()
+    try:
+        code = cli.main(args=list(arguments), prog_name="arras-ray", standalone_mode=False, obj=settings)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return UsageError.exit_code
+    except click.ClickException as error:
+        return tell(UsageError(error.format_message(), hint=f"see {command_of(error)} --help"))
+    except (KeyboardInterrupt, click.Abort):
+        print("arras-ray: interrupted", file=sys.stderr)
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        # Who read our output has gone. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ArrasRayError.exit_code
+    except Exception as error:
+        if settings.debug:
+            traceback.print_exc()
+        return tell(error)
+    return code if isinstance(code, int) else 0
+
+
+def command_of(error: click.ClickException) -> str:
+    """The command line up to where the usage error was found."""
+    context = getattr(error, "ctx", None)
+    return context.command_path if context else "arras-ray"
+
+
+def tell(error: Exception) -> int:
+    """Say on stderr what went wrong, return the exit code."""
+    if not isinstance(error, ArrasRayError):
+        error = ArrasRayError(
+            f"internal error: {type(error).__name__}: {error}",
+            hint="this is a bug in arras-ray; --debug shows where, please report it",
+        )
+    print(f"arras-ray: {error}", file=sys.stderr)
+    table = error.fields.get("table")
+    if table:
+        print(table_text(("computation", "asked", "free", "why not"), table), file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)
+    return error.exit_code
+
+
+def main() -> NoReturn:
+    """Entry point of the installed command."""
+    code = run(sys.argv[1:])
+    if work_left_behind():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -1,0 +1,72 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+
+@dataclass
+class Settings:
+    """What the command line says about the command itself; travels as click's context object."""
+
+    debug: bool = False
+
+
+def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Settings).debug = True
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_set_debug,
+    help="Show tracebacks of errors.",
+)
+
+MOST_PIXELS_A_SIDE = 65536
+
+
+def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--size, --spp and --seed: what overrides a scene's own settings."""
+    for option in (
+        click.option("--seed", type=click.IntRange(min=0), help="Seed of all random numbers. Default: 0."),
+        click.option(
+            "--spp",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Samples a pixel, in all. Default: the square of the scene's pixel_samples.",
+        ),
+        click.option(
+            "--size",
+            type=click.IntRange(min=1, max=MOST_PIXELS_A_SIDE),
+            nargs=2,
+            metavar="W H",
+            help="Width and height of the picture, pixels. Default: the scene's.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def overrides(size: tuple[int, int] | None, spp: int | None, seed: int | None) -> dict[str, Any]:
+    """RDLMessage.options for these options; only what was given."""
+    given = {"width": size and size[0], "height": size and size[1], "spp": spp, "seed": seed}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def as_arguments(chosen: dict[str, Any]) -> list[str]:
+    """The options that lead to these overrides."""
+    arguments = []
+    if "width" in chosen:
+        arguments += ["--size", str(chosen["width"]), str(chosen["height"])]
+    for name in ("spp", "seed"):
+        if name in chosen:
+            arguments += [f"--{name}", str(chosen[name])]
+    return arguments

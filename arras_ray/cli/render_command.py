@@ -1,0 +1,103 @@
+"""`arras-ray render`: a scene in, a picture out."""
+
+from __future__ import annotations
+
+import click
+
+from arras_ray.cli.engines import Wishes
+from arras_ray.cli.interrupt import Interrupt
+from arras_ray.cli.options import debug_option, overrides, picture_options
+from arras_ray.cli.render_job import RenderJob
+from arras_ray.cli.report import make_report
+from arras_ray.errors import ArrasRayError, Interrupted
+
+
+@click.command()
+@click.argument("scenes", metavar="SCENE [MORE]...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--out",
+    "outputs",
+    multiple=True,
+    metavar="FILE",
+    help="Picture to write, .exr (linear) or .png (sRGB preview). May be repeated. "
+    "Default: the scene's output_file, else SCENE.exr in the current folder.",
+)
+@click.option("--half", is_flag=True, help="16-bit floats in the EXR. Default: 32-bit.")
+@picture_options
+@click.option(
+    "--time",
+    "time_limit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop after this time, counted from the first lease, with the samples so far.",
+)
+@click.option("--num-mcrt", type=click.IntRange(min=1), metavar="N", help="Render computations. Default: one per node.")
+@click.option(
+    "--num-cores", type=click.IntRange(min=1), metavar="N", help="Cores of each mcrt. Default: as the session asks."
+)
+@click.option(
+    "-s",
+    "--session",
+    metavar="NAME",
+    help="Session definition, found on ARRAS_SESSION_PATH, then among the built-in ones. "
+    "Default: mcrt_progressive, or mcrt_progressive_n for several mcrts.",
+)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="Ray cluster; `local` for one of our own. Default: $RAY_ADDRESS, a cluster on this machine, else our own.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["ray", "local"]),
+    default="ray",
+    show_default=True,
+    help="local: without Ray, in one process.",
+)
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of --engine local. Default: all.")
+@click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
+@click.option("--quiet", is_flag=True, help="Nothing but warnings and errors.")
+@debug_option
+def render(
+    scenes: tuple[str, ...],
+    outputs: tuple[str, ...],
+    half: bool,
+    size: tuple[int, int] | None,
+    spp: int | None,
+    seed: int | None,
+    time_limit: float | None,
+    num_mcrt: int | None,
+    num_cores: int | None,
+    session: str | None,
+    address: str | None,
+    engine: str,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Render a scene and write the picture.
+
+    Several scene files are read one after the other into one scene. Ctrl-C writes the samples so far and ends; a second
+    one ends at once.
+    """
+    job = RenderJob(
+        scenes=scenes,
+        outputs=outputs,
+        half=half,
+        chosen=overrides(size, spp, seed),
+        engine=engine,
+        wishes=Wishes(num_mcrt, num_cores, session, address, threads, time_limit),
+    )
+    report = make_report(as_json=as_json, quiet=quiet)
+    try:
+        with Interrupt() as interrupt:
+            return job.run(report, interrupt)
+    except ArrasRayError as error:
+        report.error(error)
+        raise
+    except KeyboardInterrupt:
+        report.error(Interrupted("interrupted before there was a picture"))
+        raise
+    finally:
+        report.close()

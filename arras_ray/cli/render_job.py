@@ -1,0 +1,151 @@
+"""One run of `arras-ray render`: read, render, write, tell."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arras_ray import __version__
+from arras_ray.cli.engines import Wishes, start_local, start_session
+from arras_ray.cli.interrupt import Interrupt, interruptible
+from arras_ray.cli.options import as_arguments
+from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
+from arras_ray.cli.report import Report
+from arras_ray.cli.summary import Summary
+from arras_ray.cli.watch import Told, watch
+from arras_ray.errors import Interrupted, RenderError
+
+if TYPE_CHECKING:
+    from arras_ray.cli.handle import RenderHandle
+    from arras_ray.messages import RenderStatus
+    from arras_ray.scene.context import SceneContext, SceneWarning
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """What a command line asked for. chosen: the overrides of RDLMessage.options."""
+
+    scenes: tuple[str, ...]
+    outputs: tuple[str, ...]
+    half: bool
+    chosen: dict[str, Any]
+    engine: str
+    wishes: Wishes
+
+    def run(self, report: Report, interrupt: Interrupt) -> int:
+        """Do it all; return the exit code. Everything that was started has ended on return, and on an error."""
+        from arras_ray.messages import RDLMessage
+        from arras_ray.scene import read_scene
+
+        told = Told(report)
+        report.start(__version__, list(self.scenes), self.engine)
+        if self.outputs:
+            check_outputs(chosen_outputs(self.outputs, "", self.scenes[0]))
+        told.step("reading", " ".join(self.scenes))
+        context = interruptible(lambda: read_scene(self.scenes))
+        told.warnings(grouped(context.warnings))
+        paths = chosen_outputs(self.outputs, output_file(context), self.scenes[0])
+        check_outputs(paths)
+        message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=self.chosen)
+        start = start_local if self.engine == "local" else start_session
+        handle = start(message, self.wishes, report, told)
+        try:
+            interrupt.gentle()
+            status = watch(handle, report, told, interrupt, self.wishes.time_limit)
+            interrupted = status.stage not in ("finished", "failed") and interrupt.requested.is_set()
+            if interrupted:
+                handle.stop()
+                status = handle.status()
+            return self._finish(handle, status, paths, report, told, interrupted)
+        finally:
+            handle.close()
+
+    def _finish(
+        self,
+        handle: RenderHandle,
+        status: RenderStatus,
+        paths: list[Path],
+        report: Report,
+        told: Told,
+        interrupted: bool,
+    ) -> int:
+        """Write what there is and say how it ended. Raise RenderError if it failed."""
+        result, exit_code = self._result(status, interrupted)
+        where = handle.where()
+        written = paths if status.samples else []
+        if written:
+            write_outputs(written, handle.final(), half=self.half, metadata=self._metadata(handle, status))
+        if status.bad_samples:
+            told.warnings([self._bad_samples(status)])
+        if status.stage == "failed":
+            kept = f"; wrote the samples so far to {', '.join(map(str, written))}" if written else ""
+            raise RenderError(f"the render failed: {status.error}{kept}")
+        report.done(
+            Summary(
+                result=result,
+                exit_code=exit_code,
+                outputs=written,
+                width=handle.width,
+                height=handle.height,
+                spp=handle.spp * status.samples / max(status.total_samples, 1),
+                samples=status.samples,
+                total_samples=status.total_samples,
+                seconds=status.seconds,
+                rate=status.rate,
+                bad_samples=status.bad_samples,
+                where=where,
+            )
+        )
+        return exit_code
+
+    def _result(self, status: RenderStatus, interrupted: bool) -> tuple[str, int]:
+        """How a render ended that did not fail, and its exit code."""
+        if interrupted:
+            return "interrupted", Interrupted.exit_code
+        if status.samples == status.total_samples:
+            return "finished", 0
+        if self.wishes.time_limit is not None and status.stage == "finished":
+            return "time_limit", 0
+        return "partial", RenderError.exit_code
+
+    def _metadata(self, handle: RenderHandle, status: RenderStatus) -> dict[str, Any]:
+        """What the EXR says about its making."""
+        return {
+            "scene": " ".join(self.scenes),
+            "spp": handle.spp * status.samples / max(status.total_samples, 1),
+            "sync_id": 1,
+            "version": __version__,
+            "mcrts": len(status.mcrts),
+            "seconds": status.seconds,
+        }
+
+    def _bad_samples(self, status: RenderStatus) -> str:
+        """How many samples were not finite, and the command that shows the first one's path."""
+        text = f"{status.bad_samples} samples were not finite and were left out"
+        bad = status.first_bad
+        if bad is None:
+            return text
+        command = ["arras-ray", "debug-pixel", *self.scenes, str(bad.x), str(bad.y), "--sample", str(bad.sample)]
+        command += as_arguments(self.chosen)
+        return f"{text}; the first is sample {bad.sample} of pixel ({bad.x}, {bad.y}): {shlex.join(command)}"
+
+
+def output_file(context: SceneContext) -> str:
+    """SceneVariables.output_file if the scene sets it."""
+    variables = context.variables
+    return "" if variables.is_default("output_file") else str(variables.get("output_file"))
+
+
+def grouped(warnings: Iterable[SceneWarning]) -> list[str]:
+    """One text for all warnings that say the same, with the place of the first and the count of the rest."""
+    warnings = list(warnings)
+    first = {warning.message: warning for warning in reversed(warnings)}
+    more = Counter(warning.message for warning in warnings)
+    return [
+        str(first[message]) + (f" (and {more[message] - 1} more like it)" if more[message] > 1 else "")
+        for message in dict.fromkeys(warning.message for warning in warnings)
+    ]

@@ -1,0 +1,159 @@
+"""Telling a user what happens: lines for a pipe or a log, a live picture for a terminal, JSON for a program."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from arras_ray.cli.summary import Summary, progress_of
+from arras_ray.cli.text import clock_text, count_text, rate_text, table_text
+
+if TYPE_CHECKING:
+    from arras_ray.errors import ArrasRayError
+    from arras_ray.messages import RenderStatus
+
+STEPS = {
+    "reading": "reading",
+    "flattening": "flattening",
+    "compiling": "compiling kernels for the first time",
+    "placing": "placing",
+    "rendering": "rendering",
+}
+"""Each step's name and what a person reads."""
+
+
+class Report(Protocol):
+    """Where a command tells what it does."""
+
+    interval: float
+    """Seconds between two calls of progress."""
+
+    def start(self, version: str, scenes: list[str], engine: str) -> None: ...
+    def step(self, name: str, detail: str = "") -> None: ...
+    def notice(self, text: str) -> None: ...
+    def dashboard(self, url: str) -> None: ...
+    def warning(self, text: str) -> None: ...
+    def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None: ...
+    def done(self, summary: Summary) -> None: ...
+    def error(self, error: ArrasRayError) -> None: ...
+    def close(self) -> None: ...
+
+
+def make_report(*, as_json: bool, quiet: bool) -> Report:
+    """The report that fits the options and standard output. Rich is imported for a terminal only."""
+    if as_json:
+        from arras_ray.cli.events import JsonReport
+
+        return JsonReport(sys.stdout)
+    if quiet:
+        return QuietReport(sys.stderr)
+    if sys.stdout.isatty():
+        from arras_ray.cli.live import LiveReport
+
+        return LiveReport()
+    return LineReport(sys.stdout, sys.stderr)
+
+
+class QuietReport:
+    """Warnings, nothing else."""
+
+    interval = 5.0
+
+    def __init__(self, err: TextIO) -> None:
+        self._err = err
+
+    def start(self, version: str, scenes: list[str], engine: str) -> None:
+        pass
+
+    def step(self, name: str, detail: str = "") -> None:
+        pass
+
+    def notice(self, text: str) -> None:
+        pass
+
+    def dashboard(self, url: str) -> None:
+        pass
+
+    def warning(self, text: str) -> None:
+        print(f"warning: {text}", file=self._err, flush=True)
+
+    def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None:
+        pass
+
+    def done(self, summary: Summary) -> None:
+        pass
+
+    def error(self, error: ArrasRayError) -> None:
+        """The command itself says errors on stderr, whatever the report."""
+
+    def close(self) -> None:
+        pass
+
+
+class LineReport(QuietReport):
+    """One line for each thing that happens, and one for progress every few seconds."""
+
+    interval = 2.0
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        super().__init__(err)
+        self._out = out
+
+    def start(self, version: str, scenes: list[str], engine: str) -> None:
+        self._line(f"arras-ray {version}")
+
+    def step(self, name: str, detail: str = "") -> None:
+        self._line(f"{STEPS[name]} {detail}".rstrip())
+
+    def notice(self, text: str) -> None:
+        self._line(text)
+
+    def dashboard(self, url: str) -> None:
+        self._line(f"Ray dashboard: {url}")
+
+    def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None:
+        progress = progress_of(status, spp, time_limit)
+        self._line(
+            f"{progress.percent:5.1f} %  {progress.spp:.1f}/{spp} spp  {rate_text(status.rate)}  "
+            f"elapsed {clock_text(status.seconds)}  left {clock_text(progress.eta)}"
+        )
+        if len(progress.shares) > 1:
+            rows = [
+                (row.name, row.node, f"{100 * share:.1f} %", rate_text(row.rate), row.state)
+                for row, share in progress.shares
+            ]
+            self._line(table_text(("mcrt", "node", "share", "rate", "state"), rows, indent="    "))
+
+    def done(self, summary: Summary) -> None:
+        for line in closing_lines(summary):
+            self._line(line)
+
+    def _line(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+
+def closing_lines(summary: Summary) -> list[str]:
+    """Where each computation ran, totals, and the pictures' paths."""
+    share_of = max(sum(int(row.get("samples") or 0) for row in summary.where), 1)
+    rows = [
+        (
+            row["computation"],
+            row["node"],
+            row["pid"],
+            row["threads"],
+            f"{100 * row['samples'] / share_of:.1f} %" if row.get("samples") else "",
+        )
+        for row in summary.where
+    ]
+    ended = {
+        "finished": "finished",
+        "time_limit": "time is up",
+        "interrupted": "stopped",
+        "partial": "ended early",
+    }[summary.result]
+    return [
+        table_text(("computation", "node", "pid", "threads", "share"), rows),
+        f"{ended}: {summary.width}x{summary.height}, {summary.spp:.4g} spp, {count_text(summary.samples)} samples "
+        f"in {summary.seconds:.2f} s, {rate_text(summary.rate)}",
+        *(f"wrote {path}" for path in summary.outputs),
+    ]

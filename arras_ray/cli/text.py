@@ -1,0 +1,42 @@
+"""Numbers and tables as people read them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def count_text(number: float) -> str:
+    """3980000 -> '3.98 M'."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:.2f} {unit}"
+    return f"{number:.0f}"
+
+
+def rate_text(samples_per_second: float) -> str:
+    """Millions of samples a second, as every figure of this project is given."""
+    return f"{samples_per_second / 1e6:.2f} M samples/s"
+
+
+def clock_text(seconds: float | None) -> str:
+    """75 -> '1:15'; '--' for a time nobody knows yet."""
+    if seconds is None:
+        return "--"
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def table_text(header: Sequence[str], rows: Sequence[Sequence[object]], indent: str = "  ") -> str:
+    """Columns as wide as their longest cell, numbers to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
+    right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
+    return "\n".join(
+        indent
+        + "  ".join(
+            cell.rjust(width) if numeric else cell.ljust(width)
+            for cell, width, numeric in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in [list(header), *cells]
+    )

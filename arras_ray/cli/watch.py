@@ -1,0 +1,64 @@
+"""Watching a render to its end, whoever does it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from arras_ray.cli.report import Report
+
+if TYPE_CHECKING:
+    from arras_ray.cli.handle import RenderHandle
+    from arras_ray.cli.interrupt import Interrupt
+    from arras_ray.messages import RenderStatus
+
+OVER = ("finished", "cancelled", "failed")
+
+STEP_OF_STAGE = {"placing": "placing", "loading": "flattening", "compiling": "compiling", "rendering": "rendering"}
+
+SHORTEST_WAIT, LONGEST_WAIT = 0.02, 0.2
+"""Seconds between two looks at the status: short at first, so that a short render is not held up."""
+
+
+class Told:
+    """What was said already: a warning is worth saying once, a step when it begins."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._warnings: set[str] = set()
+        self._step = ""
+
+    def step(self, name: str, detail: str = "") -> None:
+        if name != self._step:
+            self._step = name
+            self._report.step(name, detail)
+
+    def warnings(self, warnings: tuple[str, ...] | list[str]) -> None:
+        for text in warnings:
+            if text not in self._warnings:
+                self._warnings.add(text)
+                self._report.warning(text)
+
+
+def watch(
+    render: RenderHandle, report: Report, told: Told, interrupt: Interrupt, time_limit: float | None
+) -> RenderStatus:
+    """Report steps, warnings and progress until the render is over or the user interrupts; return the last status.
+
+    The first samples are reported at once, then progress every `report.interval` seconds, then the end.
+    """
+    wait = SHORTEST_WAIT
+    next_report = 0.0
+    while True:
+        status = render.status()
+        told.warnings(status.warnings)
+        if status.stage in STEP_OF_STAGE:
+            told.step(STEP_OF_STAGE[status.stage])
+        over = status.stage in OVER
+        if status.samples and (over or time.monotonic() >= next_report):
+            told.step("rendering")
+            report.progress(status, render.spp, time_limit)
+            next_report = time.monotonic() + report.interval
+        if over or interrupt.requested.wait(wait):
+            return status
+        wait = min(wait * 1.2, LONGEST_WAIT)

@@ -1,0 +1,147 @@
+"""LocalRender against an engine whose samples are known numbers."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from arras_ray.frame_receiver import FrameReceiver
+from arras_ray.local_render import LocalRender
+from arras_ray.messages import N_CHANNELS, TILE, BadSample, tile_grid
+
+WIDTH, HEIGHT, SPP = 150, 70, 20
+
+
+class CountingEngine:
+    """Every sample of a pixel has its sample number in R and its tile number in G."""
+
+    width, height, spp = WIDTH, HEIGHT, SPP
+
+    def __init__(self, hold_after: int = 10**9, bad: BadSample | None = None, fail_after: int = 10**9) -> None:
+        self.hold_after = hold_after
+        self.fail_after = fail_after
+        self.bad = bad
+        self.calls = 0
+        self.holding = threading.Event()
+
+    def render(
+        self, units: np.ndarray, cancel: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, int, int, BadSample | None]:
+        self.calls += 1
+        if self.calls > self.fail_after:
+            raise RuntimeError("the engine broke")
+        done = len(units)
+        if self.calls > self.hold_after:
+            self.holding.set()
+            while not cancel[0]:
+                threading.Event().wait(0.005)
+            done = len(units) // 2
+        sums = np.zeros((done, TILE * TILE, N_CHANNELS))
+        inside = inside_picture()
+        samples = 0
+        for i, unit in enumerate(units[:done]):
+            numbers = np.arange(unit["begin"], unit["end"], dtype="f8")
+            mask = inside[unit["tile"]]
+            sums[i, mask] = [numbers.sum(), len(numbers) * float(unit["tile"]), 0, len(numbers), len(numbers)]
+            samples += int(mask.sum()) * len(numbers)
+        bad = self.bad if self.calls == 1 else None
+        return units[:done], sums, samples, int(bad is not None), bad
+
+
+def inside_picture() -> np.ndarray:
+    """(n_tiles, TILE * TILE) bool: pixels that are inside the picture."""
+    across, up = tile_grid(WIDTH, HEIGHT)
+    whole = np.zeros((up * TILE, across * TILE), bool)
+    whole[:HEIGHT, :WIDTH] = True
+    tiles: np.ndarray = whole.reshape(up, TILE, across, TILE).swapaxes(1, 2).reshape(up * across, TILE * TILE)
+    return tiles
+
+
+def expected() -> np.ndarray:
+    across, _ = tile_grid(WIDTH, HEIGHT)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    picture = np.zeros((HEIGHT, WIDTH, 4), "f4")
+    picture[..., 0] = (SPP - 1) / 2
+    picture[..., 1] = y // TILE * across + x // TILE
+    picture[..., 3] = 1
+    return picture
+
+
+def test_every_sample_of_every_pixel_is_rendered_once() -> None:
+    with LocalRender(CountingEngine(), threads=2) as render:
+        np.testing.assert_array_equal(render.final(), expected())
+        status = render.status()
+    assert status.stage == "finished"
+    assert status.samples == status.total_samples == WIDTH * HEIGHT * SPP
+    assert [(row.name, row.threads, row.samples) for row in status.mcrts] == [("mcrt_i0", 2, status.samples)]
+    assert render.where()[0]["samples"] == status.samples
+
+
+def test_frames_add_up_to_the_final_picture() -> None:
+    receiver = FrameReceiver()
+    version = 0
+    with LocalRender(CountingEngine(), threads=1) as render:
+        while (frame := render.frame(version, timeout=60)) is not None:
+            version = frame.version
+            receiver.receive(frame)
+        np.testing.assert_array_equal(receiver.array("beauty"), render.final())
+
+
+def test_no_frame_when_nothing_is_new() -> None:
+    with LocalRender(CountingEngine(), threads=1) as render:
+        render.final()
+        last = render.frame(0, timeout=60)
+        assert last is not None
+        assert last.status == "FINISHED"
+        assert last.progress == 1
+        assert render.frame(last.version, timeout=60) is None
+
+
+def test_stop_keeps_what_a_cancelled_lease_finished() -> None:
+    engine = CountingEngine(hold_after=2)
+    with LocalRender(engine, threads=4) as render:
+        assert engine.holding.wait(60)
+        before = render.status()
+        render.stop()
+        after = render.status()
+        picture = render.final()
+    assert before.stage == "rendering"
+    assert after.stage == "cancelled"
+    assert before.samples <= after.samples < after.total_samples
+    assert picture.shape == (HEIGHT, WIDTH, 4)
+    assert picture[0, 0, 3] == 1
+
+
+def test_a_time_limit_ends_a_render_as_finished() -> None:
+    engine = CountingEngine(hold_after=3)
+    with LocalRender(engine, threads=1, time_limit=0.3) as render:
+        render.final()
+        status = render.status()
+    assert status.stage == "finished"
+    assert 0 < status.samples < status.total_samples
+
+
+def test_stopping_a_finished_render_changes_nothing() -> None:
+    with LocalRender(CountingEngine(), threads=1) as render:
+        render.final()
+        render.stop()
+        assert render.status().stage == "finished"
+
+
+def test_an_engine_that_breaks_is_told_and_keeps_the_samples() -> None:
+    with LocalRender(CountingEngine(fail_after=2), threads=1) as render:
+        render.final()
+        status = render.status()
+    assert status.stage == "failed"
+    assert status.error == "RuntimeError: the engine broke"
+    assert status.samples > 0
+
+
+@pytest.mark.parametrize("bad", [None, BadSample(3, 4, 5)])
+def test_bad_samples_are_counted_with_the_first_one(bad: BadSample | None) -> None:
+    with LocalRender(CountingEngine(bad=bad), threads=1) as render:
+        render.final()
+        assert render.status().first_bad == bad
+        assert render.status().bad_samples == int(bad is not None)

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-_left_behind: list[threading.Thread] = []
+_background: list[threading.Thread] = []
 
 
 class Interrupt:
@@ -93,13 +93,10 @@ def interruptible(function: Callable[[], T]) -> T:
             failure.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
+    _background.append(thread)
     thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.1)
-    except KeyboardInterrupt:
-        _left_behind.append(thread)
-        raise
+    while thread.is_alive():
+        thread.join(0.1)
     if failure:
         raise failure[0]
     return result[0]
@@ -107,4 +104,4 @@ def interruptible(function: Callable[[], T]) -> T:
 
 def work_left_behind() -> bool:
     """Whether native code still runs that an interpreter's orderly end would stumble over."""
-    return any(thread.is_alive() for thread in _left_behind)
+    return any(thread.is_alive() for thread in _background)

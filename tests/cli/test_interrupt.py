@@ -1,0 +1,134 @@
+"""Signals, in real processes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from arras_ray.cli.interrupt import interruptible
+
+Start = Callable[[str], "subprocess.Popen[str]"]
+
+PROLOGUE = """
+import hashlib, subprocess, sys
+from arras_ray.cli.interrupt import Interrupt, interruptible, work_left_behind
+
+def say(word):
+    print(word, flush=True)
+
+def native():
+    "Many minutes in C, without a look at signals."
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+"""
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(script: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen([sys.executable, "-c", PROLOGUE + script], stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def read(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_an_exception_until_it_is_gentle(start: Start, number: int) -> None:
+    process = start(
+        """
+with Interrupt() as interrupt:
+    try:
+        say("ready")
+        while True:
+            interrupt.requested.wait(60)
+    except KeyboardInterrupt:
+        say("thrown")
+"""
+    )
+    assert read(process) == "ready"
+    process.send_signal(number)
+    assert read(process) == "thrown"
+    assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_an_event_once_it_is_gentle(start: Start, number: int) -> None:
+    process = start(
+        """
+with Interrupt() as interrupt:
+    interrupt.gentle()
+    say("ready")
+    say(interrupt.requested.wait(60))
+"""
+    )
+    assert read(process) == "ready"
+    process.send_signal(number)
+    assert read(process) == "True"
+    assert process.wait(60) == 0
+
+
+def test_the_second_signal_kills_even_out_of_native_code(start: Start) -> None:
+    process = start(
+        """
+with Interrupt() as interrupt:
+    interrupt.gentle()
+    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], start_new_session=True)
+    say(child.pid)
+    native()
+"""
+    )
+    child = psutil.Process(int(read(process)))
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
+    psutil.wait_procs([child], timeout=60)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_native_work_is_left_behind(start: Start) -> None:
+    process = start(
+        """
+with Interrupt():
+    try:
+        interruptible(lambda: (say("ready"), native()))
+    except KeyboardInterrupt:
+        say(work_left_behind())
+"""
+    )
+    assert read(process) == "ready"
+    process.send_signal(signal.SIGINT)
+    assert read(process) == "True"
+
+
+def test_handlers_are_put_back(start: Start) -> None:
+    process = start(
+        """
+import signal
+with Interrupt() as interrupt:
+    interrupt.gentle()
+say(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+say(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+"""
+    )
+    assert (read(process), read(process)) == ("True", "True")
+
+
+def test_interruptible_gives_back_results_and_errors() -> None:
+    assert interruptible(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        interruptible(lambda: 1 // 0)

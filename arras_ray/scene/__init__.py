@@ -1,1 +1,34 @@
 """RDL2 scenes: schema, the RDLA reader and the SceneContext. Knows no renderer and no Ray."""
+
+from arras_ray.scene.context import SceneContext, SceneWarning
+from arras_ray.scene.lua_sandbox import Limits
+from arras_ray.scene.rdla import read_scene
+from arras_ray.scene.scene_object import BEGIN, END, SceneObject
+from arras_ray.scene.schema import Attribute, SceneClass, Schema, load_schema
+from arras_ray.scene.sets import Assignment, Layer, MemberSet, Metadata, TraceSet
+from arras_ray.scene.values import ConversionError, Rgb, Rgba, Vec2, Vec3, Vec4
+
+__all__ = [
+    "BEGIN",
+    "END",
+    "Assignment",
+    "Attribute",
+    "ConversionError",
+    "Layer",
+    "Limits",
+    "MemberSet",
+    "Metadata",
+    "Rgb",
+    "Rgba",
+    "SceneClass",
+    "SceneContext",
+    "SceneObject",
+    "SceneWarning",
+    "Schema",
+    "TraceSet",
+    "Vec2",
+    "Vec3",
+    "Vec4",
+    "load_schema",
+    "read_scene",
+]

@@ -1,0 +1,125 @@
+"""A whole scene: its objects by name, and what was worth a warning while it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from arras_ray.errors import SceneError
+from arras_ray.scene.scene_object import SceneObject
+from arras_ray.scene.schema import Schema, load_schema
+from arras_ray.scene.sets import SPECIAL, Layer
+
+VARIABLES_NAME = "__SceneVariables__"
+
+
+@dataclass(frozen=True, slots=True)
+class SceneWarning:
+    """Something that was skipped. line counts from 1; 0 is unknown, as are empty names."""
+
+    message: str
+    file: str = ""
+    line: int = 0
+    object: str = ""
+    attribute: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        what = self.object + (f".{self.attribute}" if self.attribute else "")
+        return ": ".join(part for part in (place, what, self.message) if part)
+
+
+class SceneContext:
+    """All objects of a scene in one name space, in the order they were made.
+
+    Two contexts are equal when they hold the same objects in the same order, with the same values and bindings.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, schema: Schema | None = None) -> None:
+        self.schema = schema or load_schema()
+        self.files: list[str] = []
+        """The files that were read, in order."""
+        self.warnings: list[SceneWarning] = []
+        self._objects: dict[str, SceneObject] = {}
+        self.variables = self.create("SceneVariables", VARIABLES_NAME)
+        """The one SceneVariables object."""
+
+    def create(self, class_name: str, name: str) -> SceneObject:
+        """Make an object, or get the one that has this class and name. Raises SceneError."""
+        found = self._objects.get(name)
+        if found is not None:
+            if found.scene_class.name != class_name:
+                raise SceneError(
+                    f'cannot make {class_name}("{name}"): the name belongs to a {found.scene_class.name}',
+                    hint="names are shared by all classes; choose another one",
+                    object=name,
+                )
+            return found
+        scene_class = self.schema.find(class_name)
+        if scene_class is None or scene_class.abstract:
+            closest = self.schema.closest(class_name)
+            raise SceneError(
+                f"there is no scene class '{class_name}'",
+                hint=f"did you mean {closest}?" if closest else "",
+                object=name,
+            )
+        if not name:
+            raise SceneError(f"a {class_name} needs a name")
+        if (class_name == "SceneVariables") != (name == VARIABLES_NAME):
+            raise SceneError(
+                f'cannot make {class_name}("{name}": a scene has one SceneVariables, named {VARIABLES_NAME}'
+            )
+        made = SPECIAL.get(class_name, SceneObject)(self, scene_class, name)
+        self._objects[name] = made
+        return made
+
+    def __getitem__(self, name: str) -> SceneObject:
+        return self._objects[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._objects
+
+    def __iter__(self) -> Iterator[SceneObject]:
+        return iter(list(self._objects.values()))
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def of_class(self, class_name: str) -> list[SceneObject]:
+        """The objects of exactly this class."""
+        return [item for item in self if item.scene_class.name == class_name]
+
+    def of_interface(self, interface: str) -> list[SceneObject]:
+        """The objects that have an interface, `GEOMETRY` for example."""
+        return [item for item in self if item.is_a(interface)]
+
+    @property
+    def camera(self) -> SceneObject | None:
+        """The camera to look through: the one the scene variables name, else the first that was made."""
+        named: SceneObject | None = self.variables.get("camera")
+        return named or next((item for item in self if item.is_a("CAMERA")), None)
+
+    @property
+    def layer(self) -> Layer | None:
+        """The layer to render: the one the scene variables name, else the first that was made."""
+        named: Layer | None = self.variables.get("layer")
+        return named or next((item for item in self if isinstance(item, Layer)), None)
+
+    def motion_fraction(self, time: float) -> float:
+        """Where `time` (frames, relative to the scene's frame) lies between the motion steps: 0 first, 1 second."""
+        steps = self.variables.get("motion_steps")
+        if len(steps) < 2 or steps[0] == steps[1]:
+            return 0.0
+        return float((time - steps[0]) / (steps[1] - steps[0]))
+
+    def warn(self, warning: SceneWarning) -> None:
+        """Keep a warning."""
+        self.warnings.append(warning)
+
+    def __eq__(self, other: Any) -> bool:
+        if not isinstance(other, SceneContext):
+            return NotImplemented
+        return len(self) == len(other) and all(a.same_content(b) for a, b in zip(self, other, strict=True))

@@ -1,0 +1,610 @@
+-- The words of RDLA in a closed Lua state: value constructors, transforms, objects, and the strict globals.
+-- Arguments: what sandbox.lua returns, then a table of functions of the reader (rdla.py), which never raise: they give a
+-- message where something is wrong.
+local place, raw_metatable, getinfo, serials, reader = ...
+
+local error, math_type, next, pairs, rawset, select, setmetatable, tostring, type =
+    error, math.type, next, pairs, rawset, select, setmetatable, tostring, type
+local concat, sort, unpack = table.concat, table.sort, table.unpack
+local format, pack, rep, unpack_bytes = string.format, string.pack, string.rep, string.unpack
+local cos, min, rad, sin, sqrt = math.cos, math.min, math.rad, math.sin, math.sqrt
+
+local read_class, read_create, read_describe = reader.class, reader.create, reader.describe
+local read_get, read_set, read_warn = reader.get, reader.set, reader.warn
+local read_members, read_rows, read_size = reader.members, reader.rows, reader.size
+
+local function fail(...) error(format(...), 0) end
+
+---------------------------------------------------------------------------------------------------- value types
+-- Components live at 0 .. n-1, so that numeric indexing, which is 0-based in RDLA, needs no help.
+
+local KINDS = {}   -- metatable -> what a value with it is called
+local SIZES = {Rgb = 3, Rgba = 4, Vec2 = 2, Vec3 = 3, Vec4 = 4, Mat4 = 16}
+local FIELDS = {
+  Rgb = {r = 0, g = 1, b = 2}, Rgba = {r = 0, g = 1, b = 2, a = 3}, Vec2 = {x = 0, y = 1},
+  Vec3 = {x = 0, y = 1, z = 2}, Vec4 = {x = 0, y = 1, z = 2, w = 3}, Mat4 = {},
+}
+
+local function metatable_of(kind)
+  local metatable = {__metatable = kind, __name = kind}
+  KINDS[metatable] = kind
+  return metatable
+end
+
+local function kind_of(value)
+  local basic = type(value)
+  return basic == "table" and KINDS[raw_metatable(value)] or basic
+end
+
+local VALUE = {}   -- kind -> metatable
+for kind, fields in next, FIELDS do
+  local metatable = metatable_of(kind)
+  VALUE[kind] = metatable
+  function metatable.__index(value, key)
+    local slot = fields[key]
+    if slot then return value[slot] end
+    fail("%s has no component '%s'", kind, tostring(key))
+  end
+  function metatable.__newindex() fail("a %s cannot be changed; make a new one", kind) end
+  function metatable.__pairs() fail("bad argument #1 to 'pairs' (table expected, got %s)", kind) end
+  function metatable.__tostring(value)
+    return kind .. "(" .. concat(value, ", ", 0, SIZES[kind] - 1) .. ")"
+  end
+end
+
+local function check_numbers(name, count, ...)
+  local values = {...}
+  for i = 1, count do
+    if type(values[i]) ~= "number" then
+      fail("bad argument #%d to '%s' (number expected, got %s)", i, name, kind_of(values[i]))
+    end
+  end
+end
+
+local function refuse_arguments(kind, count, ...)
+  check_numbers(kind, count, ...)
+  fail("wrong number of arguments to '%s' (expected %d)", kind, count)
+end
+
+-- Rgb holds 32-bit floats; vectors hold doubles.
+local function rounded(value) return (unpack_bytes("<f", pack("<f", value))) end
+
+local RGB, RGBA, VEC2, VEC3, VEC4, MAT4 = VALUE.Rgb, VALUE.Rgba, VALUE.Vec2, VALUE.Vec3, VALUE.Vec4, VALUE.Mat4
+
+local function Rgb(r, g, b, ...)
+  if type(r) ~= "number" or type(g) ~= "number" or type(b) ~= "number" or select("#", ...) > 0 then
+    refuse_arguments("Rgb", 3, r, g, b)
+  end
+  return setmetatable({[0] = rounded(r), rounded(g), rounded(b)}, RGB)
+end
+
+local function Rgba(r, g, b, a, ...)
+  if type(r) ~= "number" or type(g) ~= "number" or type(b) ~= "number" or type(a) ~= "number" or select("#", ...) > 0 then
+    refuse_arguments("Rgba", 4, r, g, b, a)
+  end
+  return setmetatable({[0] = rounded(r), rounded(g), rounded(b), rounded(a)}, RGBA)
+end
+
+local function Vec2(x, y, extra)
+  if type(x) ~= "number" or type(y) ~= "number" or extra ~= nil then refuse_arguments("Vec2", 2, x, y) end
+  return setmetatable({[0] = x, y}, VEC2)
+end
+
+local function Vec3(x, y, z, extra)
+  if type(x) ~= "number" or type(y) ~= "number" or type(z) ~= "number" or extra ~= nil then
+    refuse_arguments("Vec3", 3, x, y, z)
+  end
+  return setmetatable({[0] = x, y, z}, VEC3)
+end
+
+local function Vec4(x, y, z, w, extra)
+  if type(x) ~= "number" or type(y) ~= "number" or type(z) ~= "number" or type(w) ~= "number" or extra ~= nil then
+    refuse_arguments("Vec4", 4, x, y, z, w)
+  end
+  return setmetatable({[0] = x, y, z, w}, VEC4)
+end
+
+local function matrix(first, ...) return setmetatable({[0] = first, ...}, MAT4) end
+
+local function Mat4(...)
+  if select("#", ...) ~= 16 then refuse_arguments("Mat4", 16, ...) end
+  for i = 1, 16 do
+    if type((select(i, ...))) ~= "number" then refuse_arguments("Mat4", 16, ...) end
+  end
+  return matrix(...)
+end
+
+local MAKE = {Rgb = Rgb, Rgba = Rgba, Vec2 = Vec2, Vec3 = Vec3, Vec4 = Vec4, Mat4 = Mat4}
+
+local function componentwise(kind, name, operation)
+  local make, last = MAKE[kind], SIZES[kind] - 1
+  return function(a, b)
+    if kind_of(a) ~= kind or kind_of(b) ~= kind then
+      fail("cannot %s %s and %s; both must be %s", name, kind_of(a), kind_of(b), kind)
+    end
+    local result = {}
+    for i = 0, last do result[i] = operation(a[i], b[i]) end
+    return make(unpack(result, 0, last))
+  end
+end
+
+local function equal(kind)
+  local last = SIZES[kind] - 1
+  return function(a, b)
+    if kind_of(a) ~= kind or kind_of(b) ~= kind then return false end
+    for i = 0, last do
+      if a[i] ~= b[i] then return false end
+    end
+    return true
+  end
+end
+
+for _, kind in next, {"Rgb", "Vec2", "Vec3", "Vec4"} do
+  local metatable, last = VALUE[kind], SIZES[kind] - 1
+  metatable.__add = componentwise(kind, "add", function(a, b) return a + b end)
+  metatable.__sub = componentwise(kind, "subtract", function(a, b) return a - b end)
+  metatable.__mul = componentwise(kind, "multiply", function(a, b) return a * b end)
+  metatable.__div = componentwise(kind, "divide", function(a, b) return a / b end)
+  metatable.__eq = equal(kind)
+  function metatable.__unm(a)
+    local result = {}
+    for i = 0, last do result[i] = -a[i] end
+    return MAKE[kind](unpack(result, 0, last))
+  end
+  function metatable.__lt(a, b)
+    if kind_of(a) ~= kind or kind_of(b) ~= kind then fail("cannot compare %s with %s", kind_of(a), kind_of(b)) end
+    for i = 0, last do
+      if a[i] ~= b[i] then return a[i] < b[i] end
+    end
+    return false
+  end
+end
+
+function MAT4.__mul(a, b)
+  if kind_of(a) ~= "Mat4" or kind_of(b) ~= "Mat4" then
+    fail("cannot multiply %s and %s; both must be Mat4", kind_of(a), kind_of(b))
+  end
+  local result = {}
+  for row = 0, 12, 4 do
+    for column = 0, 3 do
+      result[row + column] = a[row] * b[column] + a[row + 1] * b[column + 4]
+        + a[row + 2] * b[column + 8] + a[row + 3] * b[column + 12]
+    end
+  end
+  return setmetatable(result, MAT4)
+end
+
+---------------------------------------------------------------------------------------------------- transforms
+-- Row vectors: a point p goes to p * M, and A * B does A first.
+
+local function translate(x, y, z)
+  if type(x) ~= "number" or type(y) ~= "number" or type(z) ~= "number" then check_numbers("translate", 3, x, y, z) end
+  return matrix(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, x, y, z, 1)
+end
+
+local function scale(x, y, z)
+  if type(x) ~= "number" or type(y) ~= "number" or type(z) ~= "number" then check_numbers("scale", 3, x, y, z) end
+  return matrix(x, 0, 0, 0, 0, y, 0, 0, 0, 0, z, 0, 0, 0, 0, 1)
+end
+
+-- Counter-clockwise about an axis, in degrees.
+local function rotate(degrees, x, y, z)
+  if type(degrees) ~= "number" or type(x) ~= "number" or type(y) ~= "number" or type(z) ~= "number" then
+    check_numbers("rotate", 4, degrees, x, y, z)
+  end
+  local length = sqrt(x * x + y * y + z * z)
+  if length == 0 then fail("bad arguments to 'rotate' (the axis has no length)") end
+  x, y, z = x / length, y / length, z / length
+  local c, s = cos(rad(degrees)), sin(rad(degrees))
+  local k = 1 - c
+  return matrix(
+    x * x * k + c, x * y * k + z * s, x * z * k - y * s, 0,
+    x * y * k - z * s, y * y * k + c, y * z * k + x * s, 0,
+    x * z * k + y * s, y * z * k - x * s, z * z * k + c, 0,
+    0, 0, 0, 1)
+end
+
+---------------------------------------------------------------------------------------------------- objects
+local OBJECT = metatable_of("SceneObject")
+local UNDEF, BIND, BLUR, CLASS = metatable_of("undef"), metatable_of("bind"), metatable_of("blur"), metatable_of("SceneClass")
+
+local ids = serials          -- object -> its number, counting from 1
+local objects = {}           -- number -> object
+local names = {}             -- number -> Class("name"), for messages
+local calls = {}             -- number -> what calling it means: "members", "pairs", "layer", "metadata" or nil
+local undefined = setmetatable({}, UNDEF)
+
+local function object_of(id, call, name)
+  local object = objects[id]
+  if not object then
+    object = setmetatable({}, OBJECT)
+    objects[id], ids[object], calls[id], names[id] = object, id, call, name
+  end
+  return object
+end
+
+local function create(class, name)
+  local id, call, full_name = read_create(class, name)
+  if not id then fail("%s", call) end
+  return object_of(id, call, full_name)
+end
+
+local function undef() return undefined end
+
+local function bind(...)
+  local target, value = ...
+  local kind = kind_of(target)
+  if kind ~= "SceneObject" and kind ~= "undef" then
+    fail("bad argument #1 to 'bind' (SceneObject expected, got %s)", kind)
+  end
+  if kind_of(value) == "bind" then fail("bad argument #2 to 'bind' (a bind cannot hold another)") end
+  return setmetatable({target = ids[target] or 0, value = value, has_value = value ~= nil}, BIND)
+end
+
+local function blur(...)
+  local a, b = ...
+  local kind_a, kind_b = kind_of(a), kind_of(b)
+  for i, kind in next, {kind_a, kind_b} do
+    if kind == "bind" or kind == "blur" or kind == "table" or kind == "nil" or kind == "function" then
+      fail("bad argument #%d to 'blur' (a %s cannot be blurred)", i, kind)
+    end
+  end
+  local references = (kind_a == "undef" or kind_a == "SceneObject") and (kind_b == "undef" or kind_b == "SceneObject")
+  if kind_a ~= kind_b and not references then
+    fail("bad arguments to 'blur' (%s and %s; both must be of one type)", kind_a, kind_b)
+  end
+  return setmetatable({a = a, b = b}, BLUR)
+end
+
+---------------------------------------------------------------------------------------------------- values out
+-- Lists leave packed: CHUNK numbers at a time, far below Lua's limit of results of one unpack.
+local CHUNK = 240
+local formats = {}
+
+local function packed(letter, values, first, last)
+  local count = last - first + 1
+  local key = letter .. count
+  local fmt = formats[key]
+  if not fmt then
+    fmt = "<" .. rep(letter, count)
+    formats[key] = fmt
+  end
+  return pack(fmt, unpack(values, first, last))
+end
+
+local function pack_all(letter, values, count)
+  local parts = {}
+  for i = 1, count, CHUNK do parts[#parts + 1] = packed(letter, values, i, min(i + CHUNK - 1, count)) end
+  return concat(parts)
+end
+
+local function pack_numbers(list, count)
+  local whole = true
+  for i = 1, count do
+    local kind = math_type(list[i])
+    if kind ~= "integer" then
+      if kind ~= "float" then return nil end
+      whole = false
+    end
+  end
+  if whole then return "integer", pack_all("j", list, count) end
+  return "number", pack_all("d", list, count)
+end
+
+local function pack_values(list, count, metatable, kind)
+  local size = SIZES[kind]
+  local buffer, filled, parts = {}, 0, {}
+  local most = CHUNK // size * size
+  for i = 1, count do
+    local value = list[i]
+    if type(value) ~= "table" or raw_metatable(value) ~= metatable then return nil end
+    for slot = 0, size - 1 do
+      filled = filled + 1
+      buffer[filled] = value[slot]
+    end
+    if filled == most then
+      parts[#parts + 1] = packed("d", buffer, 1, filled)
+      filled = 0
+    end
+  end
+  if filled > 0 then parts[#parts + 1] = packed("d", buffer, 1, filled) end
+  return kind, concat(parts)
+end
+
+local function pack_texts(list, count)
+  for i = 1, count do
+    if type(list[i]) ~= "string" then return nil end
+  end
+  return "string", pack_all("s4", list, count)
+end
+
+local function pack_objects(list, count)
+  local numbers = {}
+  for i = 1, count do
+    local kind = kind_of(list[i])
+    if kind ~= "SceneObject" and kind ~= "undef" then return nil, i end
+    numbers[i] = ids[list[i]] or 0
+  end
+  return "object", pack_all("j", numbers, count)
+end
+
+-- kind and payload of anything but lists, binds and blurs
+local function encode(value)
+  local kind = kind_of(value)
+  if SIZES[kind] then return kind, packed("d", value, 0, SIZES[kind] - 1) end
+  if kind == "SceneObject" then return "object", ids[value] end
+  if kind == "undef" then return "object", 0 end
+  if kind == "number" or kind == "string" or kind == "boolean" then return kind, value end
+  return "other", kind
+end
+
+local function encode_list(list)
+  local count = #list
+  local first = list[1]
+  local kind, payload
+  if count == 0 then return "empty" end
+  if math_type(first) then
+    kind, payload = pack_numbers(list, count)
+  elseif type(first) == "table" and SIZES[KINDS[raw_metatable(first)]] then
+    kind, payload = pack_values(list, count, raw_metatable(first), KINDS[raw_metatable(first)])
+  elseif type(first) == "string" then
+    kind, payload = pack_texts(list, count)
+  else
+    kind, payload = pack_objects(list, count)
+  end
+  if kind then return kind, payload end
+  local flat = {}   -- mixed kinds: one by one
+  for i = 1, count do flat[2 * i - 1], flat[2 * i] = encode(list[i]) end
+  return "mixed", flat
+end
+
+-- form, then its arguments: "value" kind payload; "list" kind payload; "blur" kind payload kind payload
+local function encode_any(value)
+  local kind = kind_of(value)
+  if kind == "table" then return "list", encode_list(value) end
+  if kind == "blur" then
+    local kind_a, a = encode(value.a)
+    return "blur", kind_a, a, encode(value.b)
+  end
+  return "value", encode(value)
+end
+
+local function set(id, name, value)
+  local problem
+  if kind_of(value) == "bind" then
+    if value.has_value then
+      problem = read_set(id, name, value.target, encode_any(value.value))
+    else
+      problem = read_set(id, name, value.target, "none")
+    end
+  else
+    problem = read_set(id, name, -1, encode_any(value))
+  end
+  if problem then read_warn(id, name, problem, place()) end
+end
+
+---------------------------------------------------------------------------------------------------- values in
+local function decode(kind, payload)
+  if kind == "object" then
+    if payload == 0 then return undefined end
+    return object_of(payload, read_describe(payload))
+  end
+  if not SIZES[kind] then return payload end
+  return setmetatable({[0] = payload[1], unpack(payload, 2, SIZES[kind])}, VALUE[kind])
+end
+
+local function get(id, name)
+  local problem, target, form, kind, a, b = read_get(id, name)
+  if problem then fail("%s", problem) end
+  local value
+  if form == "list" then
+    value = {}
+    for i = 1, #a do value[i] = decode(kind, a[i]) end
+  elseif form == "blur" then
+    value = blur(decode(kind, a), decode(kind, b))
+  else
+    value = decode(kind, a)
+  end
+  if target == 0 then return value end
+  return bind(decode("object", target), value)
+end
+
+---------------------------------------------------------------------------------------------------- object syntax
+local function mass_set(id, attributes)
+  local keys, count = {}, 0
+  for key in next, attributes do
+    if type(key) ~= "string" then
+      fail("%s: every value needs its attribute's name, as in [\"name\"] = value", names[id])
+    end
+    count = count + 1
+    keys[count] = key
+  end
+  sort(keys)
+  for i = 1, count do set(id, keys[i], attributes[keys[i]]) end
+end
+
+local function length_with_holes(row)
+  local last = 0
+  for key in next, row do
+    if math_type(key) == "integer" and key > last then last = key end
+  end
+  return last
+end
+
+local function parts_of(id, column, index)
+  if type(column) == "string" then return {column} end
+  if kind_of(column) ~= "table" then
+    fail("%s: row #%d: column 2 must be a part's name or a list of them, not a %s", names[id], index, kind_of(column))
+  end
+  for i = 1, #column do
+    if type(column[i]) ~= "string" then fail("%s: row #%d: bad part name #%d", names[id], index, i) end
+  end
+  return column
+end
+
+-- What a layer's row says past its first two columns; whatever is no object there is only a place-holder.
+local function assigned(id, row, index, last)
+  local found = {}
+  for column = 3, last do
+    local kind = kind_of(row[column])
+    if kind == "SceneObject" then
+      found[#found + 1] = row[column]
+    elseif kind ~= "undef" and kind ~= "string" and kind ~= "nil" and kind ~= "number" then
+      fail("%s: row #%d: a %s cannot stand in column %d", names[id], index, kind, column)
+    end
+  end
+  return found
+end
+
+local function add_rows(id, rows, call)
+  for index = 1, #rows do
+    local row = rows[index]
+    if kind_of(row) ~= "table" then fail("%s: bad element #%d in table (a row is a table)", names[id], index) end
+    local last = length_with_holes(row)
+    if last < 2 or (call == "pairs" and last ~= 2) then
+      fail("%s: row #%d has %d columns; it needs a geometry and a part", names[id], index, last)
+    end
+    if kind_of(row[1]) ~= "SceneObject" then
+      fail("%s: row #%d: column 1 must be a geometry, not a %s", names[id], index, kind_of(row[1]))
+    end
+    local parts, found = parts_of(id, row[2], index), assigned(id, row, index, last)
+    local _, packed_parts = pack_texts(parts, #parts)
+    local _, packed_objects = pack_objects(found, #found)
+    local problem = read_rows(id, ids[row[1]], packed_parts, packed_objects)
+    if problem then fail("%s: row #%d: %s", names[id], index, problem) end
+  end
+end
+
+local function add_metadata(id, rows)
+  local texts = {}
+  for index = 1, #rows do
+    local row = rows[index]
+    if kind_of(row) ~= "table" or #row ~= 3 then fail("%s: row #%d must be {name, type, value}", names[id], index) end
+    for column = 1, 3 do
+      if type(row[column]) ~= "string" then fail("%s: row #%d: column %d must be a string", names[id], index, column) end
+      texts[#texts + 1] = row[column]
+    end
+  end
+  local _, payload = pack_texts(texts, #texts)
+  local problem = read_members(id, payload)
+  if problem then fail("%s: %s", names[id], problem) end
+end
+
+local function add_members(id, list)
+  local count = #list
+  for i = 1, count do
+    if kind_of(list[i]) ~= "SceneObject" then fail("%s: bad element #%d in table", names[id], i) end
+  end
+  local _, payload = pack_objects(list, count)
+  local problem = read_members(id, payload)
+  if problem then fail("%s: %s", names[id], problem) end
+end
+
+function OBJECT.__call(object, argument)
+  local id = ids[object]
+  local call = calls[id]
+  if kind_of(argument) ~= "table" then
+    fail("%s: bad argument #1 (table expected, got %s)", names[id], kind_of(argument))
+  end
+  if not call then
+    mass_set(id, argument)
+  elseif call == "members" then
+    add_members(id, argument)
+  elseif call == "metadata" then
+    add_metadata(id, argument)
+  else
+    add_rows(id, argument, call)
+  end
+  return object
+end
+
+local function check_indexing(object, name)
+  local id = ids[object]
+  if calls[id] then fail("%s has no attributes to index; call it with a list", names[id]) end
+  if type(name) ~= "string" then fail("%s: an attribute's name is a string, not a %s", names[id], kind_of(name)) end
+  return id
+end
+
+function OBJECT.__index(object, name) return get(check_indexing(object, name), name) end
+function OBJECT.__newindex(object, name, value) set(check_indexing(object, name), name, value) end
+function OBJECT.__len(object)
+  local id = ids[object]
+  if not calls[id] then fail("%s has no length", names[id]) end
+  return read_size(id)
+end
+function OBJECT.__tostring(object) return names[ids[object]] end
+function OBJECT.__pairs() fail("bad argument #1 to 'pairs' (table expected, got SceneObject)") end
+
+---------------------------------------------------------------------------------------------------- globals
+local classes = {}   -- SceneClass values: metatable-bearing table -> class name
+
+local globals = _G
+
+local function SceneClass(name)
+  if type(name) ~= "string" then fail("bad argument #1 to 'SceneClass' (string expected, got %s)", kind_of(name)) end
+  if not read_class(name) then return nil end
+  local class = setmetatable({}, CLASS)
+  classes[class] = name
+  return class
+end
+
+local function SceneObject(class, name)
+  if not classes[class] then fail("bad argument #1 to 'SceneObject' (SceneClass expected, got %s)", kind_of(class)) end
+  if type(name) ~= "string" then fail("bad argument #2 to 'SceneObject' (string expected, got %s)", kind_of(name)) end
+  return create(classes[class], name)
+end
+
+local function constructor(class)
+  return function(name)
+    if type(name) ~= "string" then fail("bad argument #1 to '%s' (string expected, got %s)", class, kind_of(name)) end
+    return create(class, name)
+  end
+end
+
+local function udim(map)
+  if kind_of(map) ~= "table" then fail("bad argument #1 to 'udim' (table expected, got %s)", kind_of(map)) end
+  local keys, values = {}, {}
+  for key, value in pairs(map) do keys[#keys + 1], values[#values + 1] = key, value end
+  return keys, values
+end
+
+local function safe_rawset(t, name, value)
+  if t == globals then fail("bad argument #1 to 'rawset' (the globals are strict)") end
+  return rawset(t, name, value)
+end
+
+-- Values and objects are no tables to a scene.
+local function type_of(...)
+  local basic = type(...)
+  return basic == "table" and KINDS[raw_metatable((...))] and "userdata" or basic
+end
+
+for name, value in next, {
+  Rgb = Rgb, Rgba = Rgba, Vec2 = Vec2, Vec3 = Vec3, Vec4 = Vec4, Mat4 = Mat4, bind = bind, blur = blur, undef = undef,
+  translate = translate, rotate = rotate, scale = scale, udim = udim, SceneClass = SceneClass, SceneObject = SceneObject,
+  rawset = safe_rawset, type = type_of,
+} do globals[name] = value end
+globals.SceneVariables = create("SceneVariables", "__SceneVariables__")
+
+local declared = {}
+
+setmetatable(globals, {
+  __metatable = false,
+  __index = function(_, name)
+    -- lupa looks for debug.traceback whenever it calls Lua; it must find nothing, rather than an error or a scene's own
+    if declared[name] or name == "debug" then return nil end
+    local class, problem = read_class(name)
+    if not class then fail("%s", problem) end
+    local make = constructor(class)
+    rawset(globals, name, make)
+    return make
+  end,
+  __newindex = function(_, name, value)
+    if name == "debug" then fail("'debug' is not available in scenes") end
+    if not declared[name] and getinfo(2, "S").what ~= "main" then
+      fail("global variable '%s' cannot be made inside a function; assign to it outside first, or make it local", tostring(name))
+    end
+    declared[name] = true
+    rawset(globals, name, value)
+  end,
+})

@@ -1,0 +1,167 @@
+"""One object of a scene: its attribute values, bindings and references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from arras_ray.errors import SceneError
+from arras_ray.scene.schema import Attribute, SceneClass
+from arras_ray.scene.values import ConversionError, convert, kind_of, lerp, same
+
+if TYPE_CHECKING:
+    from arras_ray.scene.context import SceneContext
+
+BEGIN = 0
+END = 1
+
+
+class SceneObject:
+    """An object of one class, with a name no other object of its context has.
+
+    A blurrable attribute holds two values, at the motion steps BEGIN and END. A binding is an object whose output
+    replaces or scales an attribute's value when it is rendered; it stands next to the value.
+    """
+
+    __slots__ = ("_bindings", "_values", "context", "name", "scene_class")
+
+    def __init__(self, context: SceneContext, scene_class: SceneClass, name: str) -> None:
+        self.context = context
+        self.scene_class = scene_class
+        self.name = name
+        self._values: dict[str, tuple[Any, Any]] = {}
+        self._bindings: dict[str, SceneObject] = {}
+
+    def __repr__(self) -> str:
+        return f'{self.scene_class.name}("{self.name}")'
+
+    def attribute(self, name: str) -> Attribute:
+        """The attribute of exactly this name or alias. Raises SceneError."""
+        found = self.scene_class.find(name)
+        if found is None:
+            closest = self.scene_class.closest(name)
+            raise SceneError(
+                f"no attribute named '{name}' on class {self.scene_class.name}",
+                hint=f"did you mean '{closest}'?" if closest else "",
+                object=self.name,
+                attribute=name,
+            )
+        return found
+
+    def is_a(self, interface: str) -> bool:
+        """Whether the object has an interface, `LIGHT` for example."""
+        return self.scene_class.is_a(interface)
+
+    def get(self, name: str, timestep: int | None = None) -> Any:
+        """An attribute's value in its stored form (see `values`).
+
+        timestep: BEGIN or END; None is the value at the frame itself, which by the default motion steps {-1, 0} of the
+        scene variables is the one at END.
+        """
+        attribute = self.attribute(name)
+        begin, end = self._pair(attribute)
+        if timestep is None:
+            return lerp(begin, end, self.context.motion_fraction(0.0)) if attribute.blurrable else begin
+        return (begin, end)[timestep]
+
+    def get_at(self, name: str, time: float) -> Any:
+        """An attribute's value at `time`, in frames relative to the scene's frame. Matrices are blended linearly."""
+        begin, end = self._pair(self.attribute(name))
+        return lerp(begin, end, self.context.motion_fraction(time))
+
+    def set(self, name: str, value: Any, timestep: int | None = None) -> None:
+        """Set an attribute, at one timestep or (None) at both, and end its binding.
+
+        Raises ConversionError, with nothing but the binding changed.
+        """
+        attribute = self.attribute(name)
+        self._bindings.pop(attribute.name, None)
+        stored = self._stored(attribute, value)
+        if timestep is None or not attribute.blurrable:
+            pair = (stored, stored)
+        else:
+            begin, end = self._pair(attribute)
+            pair = (stored, end) if timestep == BEGIN else (begin, stored)
+        self._put(attribute, pair)
+
+    def set_blur(self, name: str, begin: Any, end: Any) -> None:
+        """Set both timesteps; an attribute that cannot be blurred takes `end`. Raises ConversionError."""
+        attribute = self.attribute(name)
+        self._bindings.pop(attribute.name, None)
+        stored = self._stored(attribute, begin), self._stored(attribute, end)
+        self._put(attribute, stored if attribute.blurrable else (stored[1], stored[1]))
+
+    def bind(self, name: str, target: SceneObject | None) -> None:
+        """Bind an attribute to an object, or (None) end its binding; the value stays. Raises ConversionError."""
+        attribute = self.attribute(name)
+        if not attribute.bindable:
+            raise ConversionError("the attribute cannot be bound", object=self.name, attribute=attribute.name)
+        if target is None:
+            self._bindings.pop(attribute.name, None)
+        else:
+            self._bindings[attribute.name] = self._accepted(attribute, target)
+
+    def binding(self, name: str) -> SceneObject | None:
+        """What an attribute is bound to."""
+        return self._bindings.get(self.attribute(name).name)
+
+    def is_default(self, name: str) -> bool:
+        """Whether an attribute has its default value at both timesteps and no binding."""
+        attribute = self.attribute(name)
+        if attribute.name in self._bindings:
+            return False
+        return all(same(value, attribute.default) for value in self._pair(attribute))
+
+    def changed_attributes(self) -> list[Attribute]:
+        """The attributes that are not at their default, in declaration order."""
+        return [attribute for name, attribute in self.scene_class.attributes.items() if not self.is_default(name)]
+
+    def same_content(self, other: SceneObject) -> bool:
+        """Whether class, name, values and bindings are equal; references count by class and name."""
+        if self.scene_class.name != other.scene_class.name or self.name != other.name:
+            return False
+        return all(
+            same(self.get(name, BEGIN), other.get(name, BEGIN))
+            and same(self.get(name, END), other.get(name, END))
+            and same(self.binding(name), other.binding(name))
+            for name in self.scene_class.attributes
+        )
+
+    def _pair(self, attribute: Attribute) -> tuple[Any, Any]:
+        return self._values.get(attribute.name) or (attribute.default, attribute.default)
+
+    def _put(self, attribute: Attribute, pair: tuple[Any, Any]) -> None:
+        self._values[attribute.name] = pair
+
+    def _stored(self, attribute: Attribute, value: Any) -> Any:
+        try:
+            if attribute.type.family != "object":
+                return convert(value, attribute.type, attribute.labels)
+            if not attribute.type.vector:
+                return None if value is None else self._accepted(attribute, value)
+            return self._accepted_list(attribute, value)
+        except ConversionError as error:
+            error.fields |= {"object": self.name, "attribute": attribute.name}
+            raise
+
+    def _accepted(self, attribute: Attribute, target: Any) -> SceneObject:
+        if not isinstance(target, SceneObject):
+            raise ConversionError(f"expected an object, got {kind_of(target)}")
+        # MoonRay's reader does not take this class as a value, whatever the attribute accepts
+        if not attribute.accepts(target.scene_class) or target.is_a("SHADOWRECEIVERSET"):
+            wanted = attribute.object_type.lower().replace("|", " or ")
+            raise ConversionError(f"{target} is no {wanted}" if wanted else f"{target} cannot be referred to")
+        return target
+
+    def _accepted_list(self, attribute: Attribute, value: Any) -> tuple[SceneObject | None, ...]:
+        if isinstance(value, SceneObject | str) or not isinstance(value, Sequence):
+            if hasattr(value, "data") and value.data.size == 0:
+                return ()
+            raise ConversionError(f"expected a list of objects, got {kind_of(value)}")
+        accepted = []
+        for index, target in enumerate(value, start=1):
+            try:
+                accepted.append(None if target is None else self._accepted(attribute, target))
+            except ConversionError as error:
+                raise ConversionError(f"bad element #{index} in table: {error.message}") from None
+        return tuple(accepted)

@@ -119,6 +119,20 @@ class SceneContext:
         """Keep a warning."""
         self.warnings.append(warning)
 
+    def to_bytes(self) -> bytes:
+        """The scene in RDLB, without warnings and file names."""
+        # here and not at the top: rdlb builds contexts
+        from arras_ray.scene import rdlb
+
+        return rdlb.encode(self)
+
+    @staticmethod
+    def from_bytes(data: bytes | memoryview) -> SceneContext:
+        """The scene that `to_bytes` wrote, or any other RDLB. Raises SceneError with the offset of what is broken."""
+        from arras_ray.scene import rdlb
+
+        return rdlb.decode(data)
+
     def __eq__(self, other: Any) -> bool:
         if not isinstance(other, SceneContext):
             return NotImplemented

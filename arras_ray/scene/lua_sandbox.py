@@ -52,7 +52,7 @@ class LuaSandbox:
             attribute_filter=_deny,
             max_memory=limits.memory,
         )
-        self._run, *self._tools = self.library(
+        self._run, *self._tools = self._library(
             "sandbox.lua",
             _tick,
             lambda line: print_line(line.decode("utf-8", "replace")),
@@ -60,15 +60,16 @@ class LuaSandbox:
             min(CHECK_EVERY, limits.instructions),
         )
 
-    def library(self, name: str, *args: Any) -> Any:
+    def _library(self, name: str, *args: Any) -> Any:
         """Run one of this package's own Lua files with arguments, outside the limits; gives what it returns."""
         source = Path(__file__).with_name(name).read_bytes()
         return self._runtime.execute(source, *args, name=b"=" + name.encode(), mode=b"t")
 
-    def extend(self, name: str, functions: dict[str, Callable[..., Any]]) -> None:
-        """Run a Lua file that gives programs new words; it gets the sandbox's tools and Python functions by name."""
+    def add_words(self, functions: dict[str, Callable[..., Any]]) -> None:
+        """Give programs the words of RDLA; what they do to a scene is done by these functions, which must not raise."""
         table = self._runtime.table_from({key.encode(): function for key, function in functions.items()})
-        self.library(name, *self._tools, table)
+        values = self._library("rdla_values.lua", self._tools[1])
+        self._library("rdla.lua", *self._tools, values, table)
 
     def list_of(self, items: list[Any]) -> Any:
         """A Lua table of these items."""

@@ -91,7 +91,7 @@ class RdlaReader:
             "size": self._size,
             "warn": self._warn,
         }
-        self._lua.extend("rdla.lua", functions)
+        self._lua.add_words(functions)
 
     def run(self, source: bytes, file: str) -> None:
         """Run one program. Raises SceneError."""
@@ -153,29 +153,24 @@ class RdlaReader:
         owner = self._objects[number - 1]
         text = _text(name)
         try:
-            owner.attribute(text)
-            if target < 0:
-                self._assign(owner, text, form, arguments)
-                return None
-            owner.bind(text, self._object(target))
-            bound = owner.binding(text)
-            try:
-                self._assign(owner, text, form, arguments)
-            finally:
-                # setting a value ends a binding; here both were asked for
-                owner.bind(text, bound)
+            if target >= 0 or owner.attribute(text).bindable:
+                owner.bind(text, self._object(max(target, 0)))
+            self._assign(owner, text, form, arguments, keep_binding=target >= 0)
         except SceneError as error:
             message = f"{error.message}; {error.hint}" if error.hint else error.message
             return _bytes(message)
         return None
 
-    def _assign(self, owner: SceneObject, name: str, form: bytes, arguments: tuple[Any, ...]) -> None:
+    def _assign(
+        self, owner: SceneObject, name: str, form: bytes, arguments: tuple[Any, ...], *, keep_binding: bool
+    ) -> None:
         if form == b"value":
-            owner.set(name, self._decode(*arguments))
+            owner.set(name, self._decode(*arguments), keep_binding=keep_binding)
         elif form == b"list":
-            owner.set(name, self._decode_list(*arguments))
+            owner.set(name, self._decode_list(*arguments), keep_binding=keep_binding)
         elif form == b"blur":
-            owner.set_blur(name, self._decode(*arguments[:2]), self._decode(*arguments[2:]))
+            begin, end = self._decode(*arguments[:2]), self._decode(*arguments[2:])
+            owner.set_blur(name, begin, end, keep_binding=keep_binding)
 
     def _decode(self, kind: bytes, payload: Any) -> Any:
         if kind in (b"number", b"boolean"):

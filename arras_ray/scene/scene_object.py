@@ -69,13 +69,14 @@ class SceneObject:
         begin, end = self._pair(self.attribute(name))
         return lerp(begin, end, self.context.motion_fraction(time))
 
-    def set(self, name: str, value: Any, timestep: int | None = None) -> None:
+    def set(self, name: str, value: Any, timestep: int | None = None, *, keep_binding: bool = False) -> None:
         """Set an attribute, at one timestep or (None) at both, and end its binding.
 
         Raises ConversionError, with nothing but the binding changed.
         """
         attribute = self.attribute(name)
-        self._bindings.pop(attribute.name, None)
+        if not keep_binding:
+            self._bindings.pop(attribute.name, None)
         stored = self._stored(attribute, value)
         if timestep is None or not attribute.blurrable:
             pair = (stored, stored)
@@ -84,10 +85,11 @@ class SceneObject:
             pair = (stored, end) if timestep == BEGIN else (begin, stored)
         self._put(attribute, pair)
 
-    def set_blur(self, name: str, begin: Any, end: Any) -> None:
+    def set_blur(self, name: str, begin: Any, end: Any, *, keep_binding: bool = False) -> None:
         """Set both timesteps; an attribute that cannot be blurred takes `end`. Raises ConversionError."""
         attribute = self.attribute(name)
-        self._bindings.pop(attribute.name, None)
+        if not keep_binding:
+            self._bindings.pop(attribute.name, None)
         stored = self._stored(attribute, begin), self._stored(attribute, end)
         self._put(attribute, stored if attribute.blurrable else (stored[1], stored[1]))
 

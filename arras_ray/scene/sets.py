@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,7 +136,7 @@ class Layer(SceneObject):
         """The row of a part: its own, else that of the whole geometry."""
         return self._rows.get((geometry.name, part)) or self._rows.get((geometry.name, ""))
 
-    def assign_columns(self, columns: dict[str, Sequence[Any]]) -> None:
+    def assign_columns(self, columns: Mapping[str, Sequence[Any]]) -> None:
         """Assign rows given as parallel columns, by attribute name; a column that is missing or empty is all None.
 
         Raises SceneError.

@@ -1,0 +1,383 @@
+"""Find, start and leave Ray.
+
+Order of the look-up: an address that was given, $RAY_ADDRESS, a cluster that runs on this machine, else a Ray of our
+own ("embedded"), which is taken down again and leaves nothing behind. Tokens: a cluster is asked whether it wants one
+before Ray is imported, because Ray reads RAY_AUTH_MODE once, when it is imported. An embedded Ray has a token and a
+folder of its own and listens on the loopback device only; `~/.ray` is neither read nor written for it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from arras_ray.errors import ClusterError
+
+GRACE_SECONDS = 5.0
+"""How long the processes of an embedded Ray get to end by themselves."""
+
+GONE_SECONDS = 5.0
+"""How long a killed process may take to be gone."""
+
+NAMESPACE = "arras_ray"
+"""Ray namespace of all our actors; their names are SESSION/COMPUTATION."""
+
+PROBE_SECONDS = 2.0
+"""A cluster that says nothing for so long is dead: with the import of Ray the user knows within 3 s."""
+
+OBJECT_STORE_BYTES = 512 << 20
+"""Of an embedded Ray. A few leases a computation are under way at a time (40 MB at most each), and the scene."""
+
+LOCAL = "local"
+CHECK_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a cluster is, and who said so: "address", "RAY_ADDRESS" or "machine"."""
+
+    host_port: str
+    source: str
+
+
+class Cluster:
+    """A Ray this process is connected to. Close it, or use it as a context manager.
+
+    address: HOST:PORT of the head. dashboard: its URL, empty where there is none. note: one line that tells the user
+    which Ray this is.
+    """
+
+    def __init__(self, address: str, *, embedded: bool, dashboard: str, note: str) -> None:
+        self.address = address
+        self.embedded = embedded
+        self.dashboard = dashboard
+        self.note = note
+        self.folder: Path | None = None
+        """Everything an embedded Ray writes; gone after `close`."""
+        self._variables: dict[str, str | None] = {}
+
+    def close(self) -> None:
+        """Leave the cluster; an embedded one ends with its processes and its folder. May be called twice."""
+        import ray
+
+        processes = _processes_of(self.folder) if self.folder is not None else []
+        if ray.is_initialized():
+            ray.shutdown()
+        _end(processes, GRACE_SECONDS)
+        self._remove_folder()
+        _set_variables(self._variables)
+        self._variables = {}
+        atexit.unregister(self.close)
+
+    def kill(self) -> None:
+        """End an embedded Ray at once. Afterwards this process can only leave by os._exit: Ray's own end would hang."""
+        if self.folder is not None:
+            _end(_processes_of(self.folder), 0.0)
+            self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Borrowed(Cluster):
+    """A connection that was there before, and stays."""
+
+    def close(self) -> None:
+        return
+
+
+def connect(address: str | None = None, *, cpus: float = 0, memory: int = 0, dashboard: bool = False) -> Cluster:
+    """Join the cluster the look-up finds, or start an embedded Ray that declares `cpus` and `memory` (bytes).
+
+    address: HOST:PORT, "local" for an embedded Ray, "auto" for a cluster on this machine, None for the look-up.
+    A process that is connected to Ray already keeps that connection. Raise ClusterError (exit 7).
+    """
+    if "ray" in sys.modules:
+        import ray
+
+        if ray.is_initialized():
+            known = ray.get_runtime_context().gcs_address
+            return _Borrowed(known, embedded=False, dashboard="", note=f"Ray at {known}, connected before")
+    found = find(address)
+    if found is None:
+        return _start(cpus, memory, dashboard)
+    if found.source != "machine" or address == "auto":
+        return _join(found)
+    try:
+        return _join(found)
+    except ClusterError as error:
+        started = _start(cpus, memory, dashboard)
+        started.note = f"{started.note}; the cluster on this machine was not used: {error.message}"
+        return started
+
+
+def find(address: str | None) -> Address | None:
+    """The cluster to join, None for an embedded Ray. Only a cluster found on this machine is known to be alive."""
+    if address is None:
+        given = os.environ.get("RAY_ADDRESS", "")
+        found = Address(given, "RAY_ADDRESS") if given else None
+    else:
+        found = Address(address, "address")
+    if found is not None and found.host_port == LOCAL:
+        return None
+    if found is not None and found.host_port != "auto":
+        return found
+    here = _address_on_this_machine()
+    if here and _answers(here):
+        return Address(here, "machine")
+    if found is not None:
+        raise ClusterError(
+            "no Ray cluster runs on this machine",
+            hint="start one with `ray start --head`, or leave --address away to render with a Ray of its own",
+            address="auto",
+        )
+    return None
+
+
+def token_path() -> Path | None:
+    """The file a cluster's token is read from: $RAY_AUTH_TOKEN_PATH, else Ray's own; None where there is none."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    path = Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
+    return path if path.is_file() else None
+
+
+def _address_on_this_machine() -> str:
+    """What `ray start --head` wrote down on this machine last; empty if nothing. It may have died since."""
+    root = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    try:
+        return (Path(root) / "ray" / "ray_current_cluster").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError):
+        return ""
+
+
+def _answers(host_port: str) -> bool:
+    try:
+        _check_alive(host_port, "")
+    except ClusterError as error:
+        return bool(error.fields.get("refused"))
+    return True
+
+
+def _check_alive(host_port: str, token: str) -> None:
+    """Ask a head whether it is alive, without Ray. Raise ClusterError; field `refused` when it wants another token.
+
+    The question is Ray's own CheckAlive of the head's node service, an empty message. It takes 2 ms.
+    """
+    import grpc  # type: ignore[import-untyped]
+
+    host, _, port = host_port.rpartition(":")
+    if not host or not port.isdigit():
+        raise ClusterError(
+            f"{host_port!r} is no address of a Ray cluster",
+            hint="write HOST:PORT as `ray start --head` prints it, for example 192.0.2.7:6379",
+            address=host_port,
+        )
+    options = [("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(host_port, options=options) as channel:
+        call = channel.unary_unary(CHECK_ALIVE)
+        try:
+            call(b"", timeout=PROBE_SECONDS, metadata=[("authorization", f"Bearer {token}")] if token else [])
+        except grpc.RpcError as error:
+            refused = error.code() == grpc.StatusCode.UNAUTHENTICATED
+            if refused:
+                message = f"the cluster at {host_port} refused the token" if token else f"{host_port} wants a token"
+                hint = (
+                    "set RAY_AUTH_TOKEN_PATH to the file with the token the head was started with"
+                    " (or RAY_AUTH_TOKEN to the token itself)"
+                )
+            else:
+                message = f"no Ray cluster answers at {host_port}"
+                hint = "is the head running, is the port open? `ray start --head` prints the address to use"
+            raise ClusterError(message, hint=hint, address=host_port, refused=refused or None) from None
+
+
+def _join(found: Address) -> Cluster:
+    host_port = found.host_port.removeprefix("ray://")
+    if host_port != found.host_port:
+        raise ClusterError(
+            f"{found.host_port} is a Ray Client address",
+            hint="use HOST:PORT of the head (port 6379 unless chosen), from a machine that is a node of the cluster",
+            address=found.host_port,
+        )
+    variables: dict[str, str | None] = {"RAY_AUTH_MODE": "disabled"}
+    try:
+        _check_alive(host_port, "")
+    except ClusterError as error:
+        if not error.fields.get("refused"):
+            raise
+        token = os.environ.get("RAY_AUTH_TOKEN", "")
+        path = token_path()
+        if not token and path is not None:
+            token = path.read_text(encoding="utf-8").strip()
+        if not token:
+            raise
+        _check_alive(host_port, token)
+        variables = {"RAY_AUTH_MODE": "token"}
+    before = _set_variables(variables)
+    try:
+        info = _init(host_port, address=host_port)
+    except ClusterError:
+        _set_variables(before)
+        raise
+    told = {"address": "", "RAY_ADDRESS": " ($RAY_ADDRESS)", "machine": ", found on this machine"}[found.source]
+    cluster = Cluster(host_port, embedded=False, dashboard=_url(info), note=f"Ray cluster at {host_port}{told}")
+    return _keep(cluster, before)
+
+
+def _start(cpus: float, memory: int, dashboard: bool) -> Cluster:
+    """An embedded Ray. Its folder, readable by its owner only, holds Ray's files and the token."""
+    folder = Path(tempfile.mkdtemp(prefix="arras-"))
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32), encoding="ascii")
+    before = _set_variables(
+        {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_AUTH_TOKEN": None,  # would win over the path
+            "RAY_ADDRESS": None,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            # Ray's switch for machines without clusters: the node's address is 127.0.0.1, so nothing listens outside.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        }
+    )
+    options: dict[str, Any] = {
+        "num_cpus": max(1, -int(-cpus // 1)),
+        "include_dashboard": dashboard,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_temp_dir": str(folder / "ray"),  # Ray makes it writable for all; the folder around it is not
+    }
+    if memory:
+        options["_memory"] = memory
+    try:
+        info = _init("embedded", address=LOCAL, **options)
+    except BaseException:
+        _set_variables(before)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    cluster = Cluster(info["address"], embedded=True, dashboard=_url(info), note="a Ray of its own on this machine")
+    cluster.folder = folder
+    return _keep(cluster, before)
+
+
+def _keep(cluster: Cluster, before: dict[str, str | None]) -> Cluster:
+    cluster._variables = before
+    atexit.register(cluster.close)
+    return cluster
+
+
+def _init(name: str, **options: Any) -> dict[str, Any]:
+    """ray.init, quiet, with its errors told in our words."""
+    loaded = "ray" in sys.modules
+    import ray
+
+    if loaded:
+        _read_settings_again()
+    try:
+        with _any_agent_port():
+            context: Any = ray.init(
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+                **options,
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        ray.shutdown()
+        raise ClusterError(
+            f"Ray at {name} could not be used: {_last_line(error)}",
+            hint="this machine must be a node of the cluster, with the same Ray and Python versions:"
+            " join it with `ray start --address=HOST:PORT --num-cpus=0`",
+            address=name,
+        ) from error
+    info: dict[str, Any] = dict(context.address_info)
+    return info
+
+
+def _read_settings_again() -> None:
+    """Make a Ray that was imported before the environment was set read it now. It has no public way to do so."""
+    raylet: Any = import_module("ray._raylet")
+    constants: Any = import_module("ray._private.ray_constants")
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+    constants.ENABLE_RAY_CLUSTER = os.environ.get("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1") != "0"
+
+
+@contextmanager
+def _any_agent_port() -> Iterator[None]:
+    """Let Ray's dashboard agent take any free port. ray.init has no argument for it, and two Rays that both want the
+    default one start 5 s later."""
+    parameter: Any = import_module("ray._private.parameter")
+    original = parameter.RayParams
+    parameter.RayParams = functools.partial(original, dashboard_agent_listen_port=0)
+    try:
+        yield
+    finally:
+        parameter.RayParams = original
+
+
+def _processes_of(folder: Path) -> list[Any]:
+    """The processes of an embedded Ray: those started here that name its folder, and all below them."""
+    import psutil
+
+    found: list[Any] = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any(str(folder) in word for word in child.cmdline()):
+                found += [child, *child.children(recursive=True)]
+    return found
+
+
+def _end(processes: list[Any], patience: float) -> None:
+    """Wait until processes that were told to end are gone; kill those that take longer than `patience` seconds."""
+    import psutil
+
+    _, late = psutil.wait_procs(processes, timeout=patience)
+    for process in late:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(late, timeout=GONE_SECONDS)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+def _url(info: dict[str, Any]) -> str:
+    page = info.get("webui_url") or ""
+    return f"http://{page}" if page and "://" not in page else page
+
+
+def _set_variables(values: dict[str, str | None]) -> dict[str, str | None]:
+    """Set environment variables, None removes; returns what they were."""
+    before = {name: os.environ.get(name) for name in values}
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    return before

@@ -1,0 +1,95 @@
+"""Make actors of the plain classes. Nothing else applies Ray's decorators.
+
+An actor is named SESSION/COMPUTATION in the namespace "arras_ray" and runs in its bundle of the session's placement
+group, with the bundle's cores and memory. Calls go to concurrency groups by the name of the method, so that control
+calls are answered while work is done; within a group of one thread they keep their order. Nothing restarts by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from arras_ray.actors.cluster import NAMESPACE
+from arras_ray.actors.dispatch import Dispatch
+from arras_ray.actors.mcrt import Mcrt
+from arras_ray.actors.merge import Merge
+from arras_ray.actors.supervisor import Order, Supervisor
+
+KINDS: dict[str, type] = {"mcrt": Mcrt, "merge": Merge, "dispatch": Dispatch}
+
+THREADS = {"add": 4}
+"""Threads of a concurrency group, one where it does not say: four threads that add use up the memory's bandwidth."""
+
+CONTROL = ("join", "ping")
+
+GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
+    Mcrt: {"render": ("render",), "control": (*CONTROL, "cancel")},
+    Merge: {"add": ("accept",), "frames": ("frame",), "control": (*CONTROL, "finish", "stats")},
+    Dispatch: {"control": (*CONTROL, "status", "stop")},
+    Supervisor: {"control": ("keep_alive", "state", "end")},
+}
+"""Methods by concurrency group; the others run one after the other in the actor's own."""
+
+
+def computation(
+    kind: str,
+    session: str,
+    name: str,
+    *,
+    group: PlacementGroup,
+    bundle: int,
+    cores: float,
+    memory: int,
+    **kwargs: Any,
+) -> Any:
+    """Start the computation `name` (mcrt, merge or dispatch) in a bundle; returns its handle at once. memory: bytes."""
+    return (
+        _actor_class(KINDS[kind])
+        .options(
+            name=f"{session}/{name}",
+            namespace=NAMESPACE,
+            num_cpus=cores,
+            memory=memory,
+            scheduling_strategy=PlacementGroupSchedulingStrategy(group, bundle, False),
+            max_restarts=0,
+            max_task_retries=0,
+        )
+        .remote(name, session, **kwargs)
+    )
+
+
+def supervisor(session: str, order: Order) -> Any:
+    """Start the supervisor of a session: detached, without cores. Raise ValueError if the session's name is taken."""
+    return (
+        _actor_class(Supervisor)
+        .options(
+            name=f"{session}/supervisor",
+            namespace=NAMESPACE,
+            lifetime="detached",
+            num_cpus=0,
+            max_restarts=0,
+            max_task_retries=0,
+        )
+        .remote(session, order)
+    )
+
+
+def sessions() -> list[str]:
+    """Names of the sessions that have a supervisor in this cluster."""
+    actors: Sequence[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
+    names = [actor["name"] for actor in actors if actor["namespace"] == NAMESPACE]
+    return sorted(name.removesuffix("/supervisor") for name in names if name.endswith("/supervisor"))
+
+
+def _actor_class(kind: type) -> Any:
+    groups = GROUPS[kind]
+    for group, methods in groups.items():
+        for method in methods:
+            ray.method(concurrency_group=group)(getattr(kind, method))
+    remote: Any = ray.remote  # its type hints know no concurrency groups
+    return remote(concurrency_groups={group: THREADS.get(group, 1) for group in groups})(kind)

@@ -1,0 +1,142 @@
+"""merge: adds what the mcrts rendered, and shows the picture so far.
+
+With several merges each keeps some of the tiles. Parts are added on several threads; frames and control calls have
+threads of their own and are answered while parts are added.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from arras_ray.actors.handshake import Joined, join
+from arras_ray.film import Film
+from arras_ray.ledger import UnitPlan
+from arras_ray.messages import PartialFrame, ProgressiveFrame, Receipt
+
+NO_SYNC = -1
+"""Before a film has begun; no message has this sync_id."""
+
+OVER = ("FINISHED", "CANCELLED")
+
+READ_SECONDS = 20.0
+"""How long the sums of a part may take to arrive; a frozen node would let us wait for ever."""
+
+
+class Merge:
+    """Computation `name` of a session. `begin`, then `accept` parts and ask for `frame` and `final`."""
+
+    def __init__(self, name: str, session: str) -> None:
+        self.name = name
+        self.session = session
+        self._dispatch: Any = None
+        self._plan = UnitPlan(1, 1, 1)
+        self._film = Film(1, 1)
+        self._sync_id = NO_SYNC
+        self._samples = 0
+        self._status = "STARTED"
+        self._changed = threading.Condition()
+        self._stats = {"parts": 0, "bytes": 0, "reading": 0.0, "adding": 0.0}
+
+    def __repr__(self) -> str:
+        return f"{self.name} of {self.session}"
+
+    def join(self) -> Joined:
+        """Where this computation runs."""
+        return join(self.name)
+
+    def begin(self, sync_id: int, width: int, height: int, spp: int, dispatch: Any) -> None:
+        """Start an empty film of width x height pixels for parts of `sync_id`."""
+        self._dispatch = dispatch
+        self._plan = UnitPlan(width, height, spp)
+        self._film = Film(width, height)
+        self._sync_id = sync_id
+
+    def accept(self, parts: list[PartialFrame]) -> None:
+        """Add parts and send dispatch a receipt for each. A part whose sums cannot be read is given back to it."""
+        receipts = []
+        for part in parts:
+            if part.sync_id != self._sync_id:
+                continue
+            sums = self._read(part)
+            if sums is None:
+                self._dispatch.unread.remote(part.lease_id, part.units["id"])
+                continue
+            try:
+                unit_ids = self._add(part, sums)
+            except ValueError as error:
+                self._dispatch.fail.remote(f"{part.mcrt} sent what {self.name} cannot add: {error}")
+                return
+            receipts.append(_receipt(part, unit_ids))
+        if receipts:
+            self._dispatch.receipts.remote(receipts)
+
+    def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
+        """Tiles that changed after version `since`; waits up to `timeout` seconds for one, then returns None.
+
+        Once the render is over the answer comes at once, with no tiles if nothing changed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._film.version > since or self._status in OVER, timeout)
+            if self._film.version <= since and self._status not in OVER:
+                return None
+            progress = self._samples / self._plan.total_samples
+            status = self._status
+        return self._film.frame(since, self._sync_id, progress, status)
+
+    def finish(self, status: str) -> None:
+        """No more parts will come: FINISHED or CANCELLED."""
+        with self._changed:
+            self._status = status
+            self._changed.notify_all()
+
+    def ping(self) -> str:
+        """The state this computation is in, answered while it adds."""
+        return "ready"
+
+    def stats(self) -> dict[str, float]:
+        """Parts and bytes added so far, and seconds spent reading them and adding them, over all threads."""
+        with self._changed:
+            return dict(self._stats)
+
+    def _add(self, part: PartialFrame, sums: np.ndarray) -> np.ndarray:
+        begin = time.perf_counter()
+        unit_ids = self._film.accept(part.units, sums)
+        samples = int(self._plan.samples(unit_ids).sum())
+        with self._changed:
+            self._stats["parts"] += 1
+            self._stats["bytes"] += sums.nbytes
+            self._stats["adding"] += time.perf_counter() - begin
+            self._samples += samples
+            self._status = "RENDERING" if self._status == "STARTED" else self._status
+            self._changed.notify_all()
+        return unit_ids
+
+    def _read(self, part: PartialFrame) -> np.ndarray | None:
+        import ray
+        from ray.exceptions import RayError
+
+        begin = time.perf_counter()
+        try:
+            sums: np.ndarray = ray.get(part.sums[0], timeout=READ_SECONDS)
+        except RayError:
+            return None
+        with self._changed:
+            self._stats["reading"] += time.perf_counter() - begin
+        return sums
+
+
+def _receipt(part: PartialFrame, unit_ids: np.ndarray) -> Receipt:
+    return Receipt(
+        sync_id=part.sync_id,
+        lease_id=part.lease_id,
+        mcrt=part.mcrt,
+        unit_ids=unit_ids,
+        seconds=part.seconds,
+        samples=part.samples,
+        bad_samples=part.bad_samples,
+        first_bad=part.first_bad,
+    )

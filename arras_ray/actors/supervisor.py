@@ -1,0 +1,352 @@
+"""supervisor: owns a session. It places it, starts its computations, hears whether they live, and ends it.
+
+A detached actor: it outlives the client that made it by CLIENT_SECONDS and then takes the session down, so nothing is
+left when a client is killed. Everything of the session is made here and therefore dies with it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from arras_ray.actors.handshake import Joined, join, refuse_other_versions
+from arras_ray.actors.mcrt import Loaded
+from arras_ray.errors import ArrasRayError, ComputationError, ResourcesError
+from arras_ray.messages import RDLMessage
+from arras_ray.placement import NodeFacts, Placement, place
+from arras_ray.session_definition import Computation
+
+CLIENT_SECONDS = 10.0
+"""A client tells every second that it is there. One that is silent for so long is gone."""
+
+PING_SECONDS = 1.0
+LOADING_PING_SECONDS = 0.25
+"""Between two questions to a computation, and while some load: their states are what the user watches then."""
+
+START_SECONDS = 1.0
+"""After the first mcrt is ready the others get so long to be ready too, then the render begins."""
+
+PLACE_SECONDS = 5.0
+"""A group that was checked to fit is there at once, unless another session was quicker."""
+
+END_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a client asks of a session. versions: its own. engine: module:function that makes an mcrt's engine."""
+
+    computations: tuple[Computation, ...]
+    message: RDLMessage
+    versions: dict[str, str]
+    engine: str
+    num_cores: int | None = None
+    time_limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Parties:
+    """The computations a client talks to: actor handles."""
+
+    dispatch: Any
+    merges: list[Any]
+
+
+@dataclass(frozen=True)
+class SessionState:
+    """Where a session stands: placing, loading, compiling, rendering or failed; loaded once an mcrt is ready."""
+
+    stage: str
+    computations: tuple[Joined, ...]
+    loaded: Loaded | None = None
+    error: ArrasRayError | None = None
+
+
+@dataclass
+class _Member:
+    name: str
+    kind: str
+    actor: Any
+    threads: int
+    node: str
+    state: str = "starting"
+    pinged: bool = False
+
+
+class Supervisor:
+    """The supervisor of `session`. `create`, then `keep_alive` every second, then `end`."""
+
+    def __init__(self, session: str, order: Order) -> None:
+        self.session = session
+        self._order = order
+        self._lock = threading.RLock()
+        self._stage = "placing"
+        self._error: ArrasRayError | None = None
+        self._group: Any = None
+        self._members: dict[str, _Member] = {}
+        self._joined: dict[str, Joined] = {}
+        self._loaded: Loaded | None = None
+        self._first_ready_at = 0.0
+        self._heard_at = time.monotonic()
+        self._ended = threading.Event()
+        self._waiting: dict[Any, tuple[str, str]] = {}
+        """Calls under way: which (join, load, ping) to whom."""
+
+    def __repr__(self) -> str:
+        return f"supervisor of {self.session}"
+
+    def create(self) -> Parties:
+        """Place the session and start its computations, which then load the scene by themselves.
+
+        Raise ResourcesError when it does not fit; nothing is left then but this actor.
+        """
+        import ray
+
+        from arras_ray.actors import launch
+
+        members = {}
+        for number, placed in enumerate(self._place().placed):
+            name, kind = placed.computation.name, placed.computation.kind
+            options: dict[str, Any] = {}
+            if kind == "mcrt":
+                options = {"threads": placed.threads, "engine": self._order.engine}
+            elif kind == "dispatch":
+                options = {"time_limit": self._order.time_limit}
+            actor = launch.computation(
+                kind,
+                self.session,
+                name,
+                group=self._group,
+                bundle=number,
+                cores=placed.cores,
+                memory=placed.memory,
+                **options,
+            )
+            members[name] = _Member(name, kind, actor, placed.threads, placed.node.name)
+        self._members = members
+        scene = ray.put(self._order.message)
+        for name, member in self._members.items():
+            self._waiting[member.actor.join.remote()] = ("join", name)
+            if member.kind == "mcrt":
+                self._waiting[member.actor.load.remote(scene, self._merges)] = ("load", name)
+                self._dispatch.mcrt_state.remote(name, member.node, member.threads, "starting")
+        self._stage = "loading"
+        threading.Thread(target=self._run, name="supervisor", daemon=True).start()
+        return Parties(self._dispatch, self._merges)
+
+    def state(self) -> SessionState:
+        """Where the session stands."""
+        with self._lock:
+            stage = self._stage
+            if stage == "loading" and any(m.state == "compiling" for m in self._members.values()):
+                stage = "compiling"
+            return SessionState(stage, tuple(self._joined.values()), self._loaded, self._error)
+
+    def keep_alive(self) -> ArrasRayError | None:
+        """The client is there. Tells it when the session has failed."""
+        self._heard_at = time.monotonic()
+        with self._lock:
+            return self._error
+
+    def join(self) -> Joined:
+        """Where this actor runs."""
+        return join("supervisor")
+
+    def end(self) -> None:
+        """Kill the computations and give everything back; returns once Ray has forgotten them. The caller ends this
+        actor afterwards."""
+        import ray
+        from ray.util.placement_group import remove_placement_group
+
+        self._ended.set()
+        with self._lock:
+            actors = [member.actor for member in self._members.values()]
+        for actor in actors:
+            ray.kill(actor)
+        if self._group is None:
+            return
+        remove_placement_group(self._group)
+        deadline = time.monotonic() + END_SECONDS
+        while not self._forgotten() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    @property
+    def _dispatch(self) -> Any:
+        return next(m.actor for m in self._members.values() if m.kind == "dispatch")
+
+    @property
+    def _merges(self) -> list[Any]:
+        return [m.actor for m in self._members.values() if m.kind == "merge"]
+
+    @property
+    def _mcrts(self) -> list[_Member]:
+        return [m for m in self._members.values() if m.kind == "mcrt"]
+
+    def _place(self) -> Placement:
+        """Check that the session fits, and make its placement group: one bundle a computation, each on its node."""
+        from ray.util.placement_group import placement_group
+
+        placement = place(self._order.computations, nodes(), self._order.num_cores)
+        self._group = placement_group(
+            placement.bundles,
+            name=self.session,
+            bundle_label_selector=[{"ray.io/node-id": placed.node.id} for placed in placement.placed],
+        )
+        if not self._group.wait(PLACE_SECONDS):
+            raise ResourcesError(
+                "the session would fit, but somebody else was quicker",
+                hint="try again, or look with `arras-ray ps` at what runs",
+            )
+        return placement
+
+    def _forgotten(self) -> bool:
+        import ray
+        from ray.util.placement_group import placement_group_table
+
+        mine = f"{self.session}/"
+        actors = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
+        left = [name for name in actors if name.startswith(mine) and name != f"{self.session}/supervisor"]
+        return not left and placement_group_table(self._group).get("state") == "REMOVED"
+
+    def _run(self) -> None:
+        """Hear everything, until the session ends."""
+        import ray
+
+        next_ping = 0.0
+        while not self._ended.is_set():
+            if time.monotonic() >= next_ping:
+                self._ping()
+                next_ping = time.monotonic() + (PING_SECONDS if self._stage == "rendering" else LOADING_PING_SECONDS)
+            ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=LOADING_PING_SECONDS)
+            for ref in ready:
+                self._hear(ref)
+            if self._stage == "loading" and self._enough_ready():
+                self._begin()
+            if time.monotonic() - self._heard_at > CLIENT_SECONDS:
+                self.end()
+                ray.kill(ray.get_runtime_context().current_actor)
+
+    def _ping(self) -> None:
+        for name, member in self._members.items():
+            if not member.pinged and member.state != "lost":
+                member.pinged = True
+                self._waiting[member.actor.ping.remote()] = ("ping", name)
+
+    def _hear(self, ref: Any) -> None:
+        """Take the answer of a call; an error of Ray or of the computation is one too."""
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+
+        hear: dict[str, Callable[[_Member, Any], None]] = {
+            "join": self._has_joined,
+            "load": self._has_loaded,
+            "ping": self._has_state,
+        }
+        what, name = self._waiting.pop(ref)
+        member = self._members[name]
+        member.pinged = member.pinged and what != "ping"
+        try:
+            answer = ray.get(ref)
+        except RayActorError:
+            self._died(member)
+        except RayTaskError as error:
+            self._failed(member, error)
+        else:
+            hear[what](member, answer)
+
+    def _has_joined(self, member: _Member, joined: Joined) -> None:
+        member.node = joined.node
+        self._joined[joined.name] = joined
+        try:
+            refuse_other_versions(self._order.versions, joined)
+        except ArrasRayError as error:
+            self._fail(error)
+
+    def _has_state(self, member: _Member, state: str) -> None:
+        """A state on the way to being ready; that one is told by the result of loading."""
+        if member.kind == "mcrt" and state != "ready" and member.state not in (state, "ready", "lost"):
+            member.state = state
+            self._dispatch.mcrt_state.remote(member.name, member.node, member.threads, state)
+
+    def _has_loaded(self, member: _Member, loaded: Loaded) -> None:
+        self._has_joined(member, loaded.joined)
+        if self._error is not None:
+            return
+        if self._loaded is None:
+            self._loaded = loaded
+            self._first_ready_at = time.monotonic()
+        member.state = "ready"
+        self._dispatch.mcrt_ready.remote(loaded.joined.name, member.node, member.threads, member.actor, loaded.warnings)
+
+    def _enough_ready(self) -> bool:
+        if self._loaded is None:
+            return False
+        late = time.monotonic() - self._first_ready_at > START_SECONDS
+        return late or all(m.state in ("ready", "lost") for m in self._mcrts)
+
+    def _begin(self) -> None:
+        import ray
+        from ray.exceptions import RayError
+
+        assert self._loaded is not None
+        picture = (self._loaded.sync_id, self._loaded.width, self._loaded.height, self._loaded.spp)
+        try:
+            begun = [merge.begin.remote(*picture, self._dispatch) for merge in self._merges]
+            ray.get(begun, timeout=END_SECONDS)
+        except RayError as error:
+            self._fail(ComputationError(f"a merge did not start: {error}"))
+            return
+        self._dispatch.begin.remote(*picture, self._merges)
+        self._stage = "rendering"
+
+    def _died(self, member: _Member) -> None:
+        if member.state == "lost" or self._ended.is_set():
+            return
+        member.state = "lost"
+        if member.kind == "mcrt":
+            self._dispatch.mcrt_lost.remote(member.name, "its process died")
+            if all(m.state == "lost" for m in self._mcrts):
+                self._fail_with(f"no mcrt is left; the last one, {member.name} on {member.node}, died", member, "died")
+        else:
+            self._fail_with(f"{member.name} on {member.node} died", member, "died")
+
+    def _failed(self, member: _Member, error: Any) -> None:
+        """A computation raised: the scene's own errors are the user's to read, all others end the session."""
+        cause = getattr(error, "cause", error)
+        if isinstance(cause, ArrasRayError):
+            self._fail(cause)
+        else:
+            self._fail_with(f"{member.name} on {member.node} failed: {type(cause).__name__}: {cause}", member, "failed")
+
+    def _fail_with(self, message: str, member: _Member, how: str) -> None:
+        self._fail(ComputationError(message, computation=member.name, node=member.node, how=how))
+
+    def _fail(self, error: ArrasRayError) -> None:
+        with self._lock:
+            if self._error is None:
+                self._error = error
+                self._stage = "failed"
+        self._dispatch.fail.remote(str(error))
+
+
+def nodes() -> list[NodeFacts]:
+    """The living nodes of the cluster with what is free there now."""
+    import ray
+
+    state: Any = import_module("ray._private.state")
+    free = state.available_resources_per_node()  # Ray has no public way to ask this
+    all_nodes: Any = ray.nodes
+    return [
+        NodeFacts(
+            node["NodeID"],
+            node["NodeManagerHostname"],
+            free.get(node["NodeID"], {}).get("CPU", 0.0),
+            int(free.get(node["NodeID"], {}).get("memory", 0)),
+        )
+        for node in all_nodes()
+        if node["Alive"]
+    ]

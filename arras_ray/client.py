@@ -1,0 +1,329 @@
+"""The client's end of a render on Ray: start a session, watch it, take its picture, end it.
+
+with render_session(load_definition("mcrt_progressive"), message) as render:
+    while render.status().stage == "rendering":
+        frame = render.frame(since, timeout=1.0)
+    picture = render.final()
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ReadyTimeout
+from arras_ray.film import place_tiles
+from arras_ray.messages import ProgressiveFrame, RDLMessage, RenderStatus
+from arras_ray.placement import embedded_size
+
+if TYPE_CHECKING:
+    from arras_ray.actors.cluster import Cluster
+    from arras_ray.actors.supervisor import Parties
+    from arras_ray.session_definition import SessionDefinition
+
+READY_SECONDS = 30.0
+COMPILE_SECONDS = 120.0
+"""How long a session may take to be ready, and how much longer while kernels are compiled for the first time."""
+
+CALL_SECONDS = 10.0
+"""No call to an actor is waited for longer: its node may be frozen."""
+
+KEEP_ALIVE_SECONDS = 1.0
+LOOK_SECONDS = 0.05
+STOP_SECONDS = 0.8
+"""After a stop the leases under way get so long to end; then the picture is taken as it is."""
+
+OVER = ("finished", "cancelled", "failed")
+
+STATUS_ORDER = ("STARTED", "RENDERING", "CANCELLED", "FINISHED")
+
+
+def connect(
+    definition: SessionDefinition,
+    *,
+    address: str | None = None,
+    num_mcrt: int | None = None,
+    num_cores: int | None = None,
+    dashboard: bool = False,
+) -> Cluster:
+    """Join a Ray cluster, or start an embedded Ray that is just large enough for a session. Close it after the render.
+
+    address: HOST:PORT, "local" for an embedded Ray, "auto" for a cluster on this machine; None looks in $RAY_ADDRESS,
+    then on this machine, and falls back to an embedded Ray. `note` of the result tells the user which it is and by how
+    much the machine is overbooked. Raise ClusterError.
+    """
+    import psutil
+
+    from arras_ray.actors import cluster as clusters
+
+    computations = definition.expand(num_mcrt)
+    definition.check_render(computations)
+    size = embedded_size(computations, usable_cores(), psutil.virtual_memory().total, num_cores)
+    cluster = clusters.connect(address, cpus=size.cpus, memory=size.memory, dashboard=dashboard)
+    if cluster.embedded and size.note:
+        cluster.note = f"{cluster.note}; {size.note}"
+    return cluster
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def render_session(
+    definition: SessionDefinition,
+    message: RDLMessage,
+    *,
+    cluster: Cluster,
+    num_mcrt: int | None = None,
+    num_cores: int | None = None,
+    name: str | None = None,
+    time_limit: float | None = None,
+    engine: str | None = None,
+    report: Callable[[str], None] | None = None,
+) -> SessionRender:
+    """Start a session and wait until it renders.
+
+    num_mcrt overrides the length of the definition's mcrt array, num_cores the cores of each mcrt. name: of the
+    session, unique in the cluster; made up if absent. time_limit: seconds from the first lease. engine:
+    module:function that makes another engine than the package's. report(stage) is called for each stage on the way:
+    placing, loading, compiling, rendering.
+
+    Raise ResourcesError, ReadyTimeout, SceneError, ClusterError or ComputationError; nothing of the session is left.
+    """
+    from arras_ray.actors import launch
+    from arras_ray.actors.handshake import versions
+    from arras_ray.actors.mcrt import ENGINE
+    from arras_ray.actors.supervisor import Order
+
+    computations = definition.expand(num_mcrt)
+    definition.check_render(computations)
+    session = name or f"{definition.name}-{secrets.token_hex(2)}"
+    order = Order(computations, message, versions(), engine or ENGINE, num_cores, time_limit)
+    tell = report or (lambda stage: None)
+    tell("placing")
+    try:
+        supervisor = launch.supervisor(session, order)
+    except ValueError as error:
+        raise ClusterError(
+            f"a session named {session} runs already", hint="choose another name", address=cluster.address
+        ) from error
+    render = SessionRender(session, supervisor, cluster)
+    try:
+        render.start(tell)
+    except BaseException:
+        render.close()
+        raise
+    return render
+
+
+class SessionRender:
+    """A render under way on Ray. width, height: pixels; spp: samples a pixel in all."""
+
+    def __init__(self, name: str, supervisor: Any, cluster: Cluster) -> None:
+        self.name = name
+        self.width = 0
+        self.height = 0
+        self.spp = 0
+        self._cluster = cluster
+        self._supervisor = supervisor
+        self._parties: Parties | None = None
+        self._error: ArrasRayError | None = None
+        self._last: RenderStatus | None = None
+        self._version = 0
+        self._shards: list[_Shard] = []
+        self._frames: dict[Any, int] = {}  # frames asked for, by merge
+        self._stopped_at: float | None = None
+        self._closed = threading.Event()
+
+    def start(self, tell: Callable[[str], None]) -> None:
+        """Have the session placed, and wait until its first mcrts are ready and the render begins."""
+        self._parties = self._ask(self._supervisor.create.remote(), READY_SECONDS)
+        self._shards = [_Shard() for _ in self._parties.merges]
+        threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
+        told = ""
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            state = self._ask(self._supervisor.state.remote())
+            if state.error is not None:
+                raise state.error
+            if state.stage == "compiling" and told != "compiling":
+                deadline += COMPILE_SECONDS
+            if state.stage != told:
+                told = state.stage
+                tell(told)
+            if told == "rendering":
+                break
+            if time.monotonic() > deadline:
+                raise ReadyTimeout(
+                    f"session {self.name} was not ready in time: it is still {told}",
+                    hint="the nodes may be busy; `ray status` shows what runs",
+                )
+            time.sleep(LOOK_SECONDS)
+        self.width, self.height, self.spp = state.loaded.width, state.loaded.height, state.loaded.spp
+
+    def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
+        """Tiles that changed after version `since` of an earlier frame (0: all), or None after `timeout` seconds.
+
+        Once the render is over, an answer comes at once.
+        """
+        import ray
+
+        merges = self._running.merges
+        if since != self._version:
+            self._shards, self._frames = [_Shard() for _ in merges], {}
+        asked = set(self._frames.values())
+        for i, merge in enumerate(merges):
+            if i not in asked:
+                self._frames[merge.frame.remote(self._shards[i].version, max(timeout, LOOK_SECONDS))] = i
+        ready, waiting = ray.wait(list(self._frames), num_returns=1, timeout=timeout)
+        if ready and waiting:
+            ready += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
+        parts = []
+        for ref in ready:
+            i = self._frames.pop(ref)
+            part = self._ask(ref)
+            if part is not None and (len(part.tiles) or part.status != self._shards[i].status):
+                self._shards[i] = _Shard(part.version, part.progress, part.status)
+                parts.append(part)
+        if not parts:
+            return None
+        self._version += 1
+        return self._joined(parts)
+
+    def status(self) -> RenderStatus:
+        """Where the render stands. A session that ended by itself is "failed", with its error."""
+        if self._error is None:
+            try:
+                self._last = self._ask(self._running.dispatch.status.remote())
+                return self._last
+            except ComputationError as error:
+                self._error = self._error or error
+        last = self._last or RenderStatus("failed", 0, 0, 0.0, 0.0)
+        return replace(last, stage="failed", error=str(self._error))
+
+    def stop(self) -> None:
+        """Lease nothing more and cancel what renders. What was accepted, and what is finished by then, stays."""
+        self._stopped_at = time.monotonic()
+        self._ask(self._running.dispatch.stop.remote())
+
+    def final(self) -> np.ndarray:
+        """The picture of what was accepted: (height, width, 4) float32 R G B A, rows from the bottom up."""
+        if self._stopped_at is not None:
+            while self.status().stage not in OVER and time.monotonic() < self._stopped_at + STOP_SECONDS:
+                time.sleep(LOOK_SECONDS / 5)
+        picture = np.zeros((self.height, self.width, 4), "f4")
+        for ref in [merge.frame.remote(0, 0.0) for merge in self._running.merges]:
+            frame = self._ask(ref)
+            if frame is not None:
+                place_tiles(picture, frame.tiles, frame.pixels)
+        return picture
+
+    def where(self) -> list[dict[str, Any]]:
+        """Where each computation runs: computation, node, pid, threads, samples, and its bundle's cpus and memory."""
+        rows = {row.name: row for row in self.status().mcrts}
+        return [
+            {
+                "computation": joined.name,
+                "node": joined.node,
+                "node_id": joined.node_id,
+                "pid": joined.pid,
+                "threads": rows[joined.name].threads if joined.name in rows else 1,
+                "samples": rows[joined.name].samples if joined.name in rows else 0,
+                "cpus": joined.cpus,
+                "memory": joined.memory,
+                "group": joined.group,
+            }
+            for joined in self._ask(self._supervisor.state.remote()).computations
+        ]
+
+    def close(self) -> None:
+        """End the session: no actor and no group of it is left. May be called twice."""
+        import ray
+        from ray.exceptions import GetTimeoutError, RayActorError
+
+        from arras_ray.actors import launch
+
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        with suppress(RayActorError, GetTimeoutError):  # what a supervisor made ends with it
+            ray.get(self._supervisor.end.remote(), timeout=CALL_SECONDS)
+        ray.kill(self._supervisor)
+        deadline = time.monotonic() + CALL_SECONDS
+        while self.name in launch.sessions() and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS / 5)
+
+    def __enter__(self) -> SessionRender:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _running(self) -> Parties:
+        assert self._parties is not None, "the session was not started"
+        return self._parties
+
+    def _keep_alive(self) -> None:
+        """Tell the supervisor every second that this client lives, and hear whether the session does."""
+        while not self._closed.wait(KEEP_ALIVE_SECONDS):
+            try:
+                error = self._ask(self._supervisor.keep_alive.remote())
+            except ArrasRayError as lost:
+                error = lost
+            if error is not None and not self._closed.is_set():
+                self._error = error
+                return
+
+    def _ask(self, ref: Any, timeout: float = CALL_SECONDS) -> Any:
+        """The answer of an actor. Its own errors come as they were raised; its death is a ComputationError."""
+        import ray
+        from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+
+        try:
+            return ray.get(ref, timeout=timeout)
+        except RayTaskError as error:
+            if isinstance(error.cause, ArrasRayError):
+                raise error.cause from None
+            raise
+        except GetTimeoutError:
+            raise ComputationError(f"session {self.name} does not answer", how="silent") from None
+        except RayActorError as error:
+            raise ComputationError(f"session {self.name} has ended: {error}", how="died") from None
+
+    def _joined(self, parts: list[ProgressiveFrame]) -> ProgressiveFrame:
+        """One frame of the frames of several merges. It is FINISHED when all of them are."""
+        status = min((shard.status for shard in self._shards), key=STATUS_ORDER.index)
+        return ProgressiveFrame(
+            sync_id=parts[0].sync_id,
+            width=self.width,
+            height=self.height,
+            version=self._version,
+            tiles=np.concatenate([part.tiles for part in parts]),
+            pixels=np.concatenate([part.pixels for part in parts]),
+            progress=sum(shard.progress for shard in self._shards),
+            status="RENDERING" if status == "STARTED" else status,
+        )
+
+
+@dataclass
+class _Shard:
+    """What the last frame of a merge said."""
+
+    version: int = 0
+    progress: float = 0.0
+    status: str = "STARTED"

@@ -1,0 +1,102 @@
+"""The entry kernels: a unit of samples into exact sums.
+
+Every sample is rounded to a multiple of a power of two and added in float64. Such sums are exact below 2^53 steps, so
+that order, grouping and the number of threads or machines cannot change a bit of the picture.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from arras_ray.kernels.config import ZERO, entry, kernel
+from arras_ray.kernels.integrator import NO_LOG, camera_sample
+from arras_ray.kernels.sampler import pixel_key
+from arras_ray.messages import BLOCK, TILE
+
+BLOCKS = TILE // BLOCK
+
+# Words of `report`: samples taken, samples left out as not finite, and the first of those (pixel number, sample).
+REPORT_SAMPLES, REPORT_BAD, REPORT_BAD_PIXEL, REPORT_BAD_SAMPLE = range(4)
+REPORT_WORDS = 4
+
+
+@kernel
+def on_grid(value, limit, grid):
+    """value, cut to [-limit, limit], as the nearest multiple of 1 / grid in float64."""
+    x = np.float64(min(max(value, -limit), limit))
+    return math.floor(x * grid + 0.5) / grid
+
+
+@kernel
+def is_finite(x):
+    return x - x == ZERO
+
+
+@entry
+def render_unit(parcel, ray, tile, begin, end, mask, cancel, out, report):
+    """Add samples [begin, end) of a tile's blocks to out.
+
+    parcel: (1,) SCENE. ray: address of this thread's ray record. mask: uint64, a bit a block. cancel: (1,) uint32,
+    polled once a block. out: (TILE * TILE, N_CHANNELS) f8. report: (REPORT_WORDS,) i8. Returns whether the unit was
+    finished.
+    """
+    scene = parcel[0]
+    s = scene.settings
+    tiles_x = (s.width + TILE - 1) // TILE
+    x0 = (tile % tiles_x) * TILE
+    y0 = (tile // tiles_x) * TILE
+    grid = s.grid
+    limit = s.limit
+    for block in range(BLOCKS * BLOCKS):
+        if (mask >> np.uint64(block)) & np.uint64(1) == np.uint64(0):
+            continue
+        if cancel[0] != np.uint32(0):
+            return False
+        bx = (block % BLOCKS) * BLOCK
+        by = (block // BLOCKS) * BLOCK
+        for py in range(by, by + BLOCK):
+            y = y0 + py
+            if y >= s.height:
+                break
+            for px in range(bx, bx + BLOCK):
+                x = x0 + px
+                if x >= s.width:
+                    break
+                pixel = pixel_key(x, y, s.seed)
+                r = 0.0
+                g = 0.0
+                b = 0.0
+                a = 0.0
+                count = 0.0
+                for sample in range(begin, end):
+                    color, alpha = camera_sample(scene, ray, NO_LOG, pixel, sample, x, y)
+                    if is_finite(color[0]) and is_finite(color[1]) and is_finite(color[2]):
+                        r += on_grid(color[0], limit, grid)
+                        g += on_grid(color[1], limit, grid)
+                        b += on_grid(color[2], limit, grid)
+                        a += on_grid(alpha, limit, grid)
+                        count += 1.0
+                    else:
+                        if report[REPORT_BAD] == 0:
+                            report[REPORT_BAD_PIXEL] = y * s.width + x
+                            report[REPORT_BAD_SAMPLE] = sample
+                        report[REPORT_BAD] += 1
+                report[REPORT_SAMPLES] += end - begin
+                i = py * TILE + px
+                out[i, 0] += r
+                out[i, 1] += g
+                out[i, 2] += b
+                out[i, 3] += a
+                out[i, 4] += count
+    return True
+
+
+@entry
+def trace_sample(parcel, ray, log, x, y, sample):
+    """One sample of pixel (x, y) with its story written at address `log`, LOG_LINES of PATH_VERTEX.
+
+    Returns radiance (3,) and alpha."""
+    scene = parcel[0]
+    return camera_sample(scene, ray, log, pixel_key(x, y, scene.settings.seed), sample, x, y)

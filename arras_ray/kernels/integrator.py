@@ -1,0 +1,444 @@
+"""Radiance along one camera sample: a path tracer that joins light and BSDF samples by MIS.
+
+A path is followed from the camera through mirrors; at its first other hit it splits as MoonRay's does, into
+light_samples a light and bsdf_samples a lobe. Each BSDF sample goes on as a single path (`follow`).
+
+`direct_light` samples lights from a vertex; `lights_along` collects the lights a BSDF-sampled ray passes on its way.
+The latter count for the vertex the ray left, so both see the same set of lights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from arras_ray.kernels.bsdf import (
+    DIFFUSE,
+    GLOSSY,
+    MIRROR,
+    diffuse_share,
+    eval_bsdf,
+    make_closure,
+    sample_diffuse,
+    sample_glossy,
+    specular_fresnel,
+)
+from arras_ray.kernels.camera import camera_ray
+from arras_ray.kernels.config import INF, ONE, ZERO, inlined, kernel
+from arras_ray.kernels.intersect import any_hit, closest_hit, spawn, surface_at
+from arras_ray.kernels.layout import (
+    ENV_LIGHT,
+    EVENT_BSDF,
+    EVENT_EMISSION,
+    EVENT_HIT,
+    EVENT_LIGHT,
+    EVENT_LIGHT_SAMPLE,
+    EVENT_MISS,
+    EVENT_ROULETTE,
+    NONE,
+    SEE_CAMERA,
+    SEE_DIFFUSE,
+    SEE_GLOSSY,
+    SEE_MIRROR,
+    SEE_SHADOW,
+)
+from arras_ray.kernels.light import intersect_light, light_pdf, power_heuristic, sample_light
+from arras_ray.kernels.parcels import (
+    LOG_LINES,
+    assignments_of,
+    camera_lights_of,
+    light_ids_of,
+    lights_of,
+    log_of,
+    materials_of,
+)
+from arras_ray.kernels.sampler import (
+    DIM_BSDF,
+    DIM_LIGHT,
+    DIM_LOBE,
+    DIM_PIXEL,
+    DIM_ROULETTE,
+    draw_1d,
+    draw_2d,
+    sample_2d,
+)
+from arras_ray.kernels.texture import eval_map, mean
+from arras_ray.kernels.vec import add, dot, frame, luminance, max_component, mul, scale, to_local, to_world
+
+BLACK = (ZERO, ZERO, ZERO)
+NO_LOG = np.uint64(0)
+"""In place of a path story's address: nothing is told."""
+SHADOW_LENGTH = np.float32(1.0 - 2.0**-14)
+"""Shadow rays stop just short of their light, so that geometry lying in its plane does not hide it."""
+
+LIGHT_STRIDE = np.uint32(0x5851F42D)
+
+
+@kernel
+def log_event(log, depth, event, geometry, primitive, material, light, t, p, n, throughput, radiance, pdf):
+    """One line of a path's story at address `log`; its first record counts the lines."""
+    lines = log_of(log)
+    i = lines[0].depth + 1
+    if i < LOG_LINES:
+        lines[0].depth = i
+        line = lines[i]
+        line.depth = depth
+        line.event = event
+        line.geometry = geometry
+        line.primitive = primitive
+        line.material = material
+        line.light = light
+        line.t = t
+        line.pdf = pdf
+        for k in range(3):
+            line.position[k] = p[k]
+            line.normal[k] = n[k]
+            line.throughput[k] = throughput[k]
+            line.radiance[k] = radiance[k]
+
+
+@kernel
+def clamp01(x):
+    return min(max(x, ZERO), ONE)
+
+
+@kernel
+def clamp_color(c):
+    return (clamp01(c[0]), clamp01(c[1]), clamp01(c[2]))
+
+
+@kernel
+def bound_color(scene, value, map_id, g, index, row, u, v, p, ng, ns):
+    c = (value[0], value[1], value[2])
+    if map_id != NONE and max_component(c) > ZERO:
+        c = mul(c, eval_map(scene, map_id, g, index, row, u, v, p, ng, ns))
+    return c
+
+
+@kernel
+def bound_float(scene, value, map_id, g, index, row, u, v, p, ng, ns):
+    x = value
+    if map_id != NONE and x != ZERO:
+        x = x * mean(eval_map(scene, map_id, g, index, row, u, v, p, ng, ns))
+    return x
+
+
+@kernel
+def closure_at(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o):
+    """The closure and emission of a material at a hit: each value times its map, clamped as MoonRay clamps it."""
+    m = materials_of(scene)[material_id]
+    albedo = clamp_color(bound_color(scene, m.albedo, m.albedo_map, g, index, row, u, v, p, ng, ns))
+    emission = bound_color(scene, m.emission, m.emission_map, g, index, row, u, v, p, ng, ns)
+    specular = clamp01(bound_float(scene, m.specular, m.specular_map, g, index, row, u, v, p, ng, ns))
+    if specular <= ZERO:
+        return (albedo, ZERO, ZERO, ZERO, ONE, BLACK, BLACK), emission
+    roughness = clamp01(bound_float(scene, m.roughness, m.roughness_map, g, index, row, u, v, p, ng, ns))
+    metallic = clamp01(bound_float(scene, m.metallic, m.metallic_map, g, index, row, u, v, p, ng, ns))
+    metal = BLACK
+    edge = BLACK
+    if metallic > ZERO:
+        metal = clamp_color(bound_color(scene, m.metallic_color, m.metallic_color_map, g, index, row, u, v, p, ng, ns))
+        edge = clamp_color(
+            bound_color(scene, m.metallic_edge_color, m.metallic_edge_color_map, g, index, row, u, v, p, ng, ns)
+        )
+    return make_closure(albedo, specular, roughness, metallic, metal, edge, m.ior, cos_o), emission
+
+
+@inlined
+def direct_light(scene, ray, row, n_samples, pixel, sample, vertex, p, ng, ns, error, s, t, wo, closure, qd, n_bsdf,
+                 log, depth, throughput):  # fmt: skip
+    """Light reflected at p from n_samples of each light of a Layer row, MIS-weighted against n_bsdf BSDF samples."""
+    lights = lights_of(scene)
+    light_ids = light_ids_of(scene)
+    assignment = assignments_of(scene)[row]
+    kd, wm, ws, alpha, ior, metal, edge = closure
+    total = BLACK
+    share = ONE / np.float32(n_samples)
+    for i in range(assignment.first_light, assignment.first_light + assignment.n_lights):
+        light_id = light_ids[i]
+        light = lights[light_id]
+        key = pixel + np.uint32(np.uint32(light_id) * LIGHT_STRIDE)
+        for k in range(n_samples):
+            u0, u1 = draw_2d(key, sample * n_samples + k, vertex, DIM_LIGHT)
+            d, distance, pdf = sample_light(light, p, ns, u0, u1)
+            if pdf <= ZERO or dot(d, ng) <= ZERO:
+                continue
+            f, bsdf_pdf = eval_bsdf(wo, to_local(s, t, ns, d), kd, wm, ws, alpha, ior, metal, edge, qd)
+            if max_component(f) <= ZERO:
+                continue
+            if any_hit(scene, ray, spawn(p, ng, error, d), d, distance * SHADOW_LENGTH, SEE_SHADOW):
+                continue
+            weight = power_heuristic(n_samples, pdf, n_bsdf, bsdf_pdf) * share / pdf
+            radiance = (light.radiance[0], light.radiance[1], light.radiance[2])
+            gain = scale(mul(f, radiance), weight)
+            total = add(total, gain)
+            if log != NO_LOG:
+                log_event(log, depth, EVENT_LIGHT_SAMPLE, NONE, NONE, NONE, light_id, distance, p, d, throughput,
+                          mul(throughput, gain), pdf)  # fmt: skip
+    return total
+
+
+@inlined
+def lights_of_row(scene, row):
+    """Light numbers, and which run of them lights a Layer row (NONE: is seen by the camera)."""
+    if row == NONE:
+        return camera_lights_of(scene), np.int64(0), np.int64(scene.n_camera_lights)
+    assignment = assignments_of(scene)[row]
+    return light_ids_of(scene), np.int64(assignment.first_light), np.int64(assignment.n_lights)
+
+
+@kernel
+def lights_along(scene, row, o, d, ns, t_hit, mask, n_light, n_bsdf, pdf, log, depth, throughput):
+    """Radiance of the lights a ray passes before t_hit, each weighted by MIS; pdf inf: the ray came off a mirror or the
+    camera, where lights cannot be sampled, and counts in full. Row NONE: the lights a camera sees."""
+    total = BLACK
+    lights = lights_of(scene)
+    ids, first, n_lights = lights_of_row(scene, row)
+    for i in range(first, first + n_lights):
+        light_id = ids[i]
+        light = lights[light_id]
+        if light.mask & np.uint32(mask) == np.uint32(0):
+            continue
+        t = intersect_light(light, o, d)
+        if light.kind == ENV_LIGHT:
+            if t_hit < INF:
+                continue
+        elif t >= t_hit:
+            continue
+        weight = ONE
+        if pdf < INF:
+            weight = power_heuristic(n_bsdf, pdf, n_light, light_pdf(light, o, d, ns, t))
+        gain = (light.radiance[0] * weight, light.radiance[1] * weight, light.radiance[2] * weight)
+        total = add(total, gain)
+        if log != NO_LOG:
+            log_event(
+                log, depth, EVENT_LIGHT, NONE, NONE, NONE, light_id, t, o, d, throughput, mul(throughput, gain), pdf
+            )
+    return total
+
+
+@kernel
+def meets_light(scene, row, o, d, mask):
+    """Whether any light lies along the ray: where a path may not go on, only then is its last ray worth tracing."""
+    lights = lights_of(scene)
+    ids, first, n_lights = lights_of_row(scene, row)
+    for i in range(first, first + n_lights):
+        light = lights[ids[i]]
+        if light.mask & np.uint32(mask) != np.uint32(0) and (
+            light.kind == ENV_LIGHT or intersect_light(light, o, d) < INF
+        ):
+            return True
+    return False
+
+
+@kernel
+def clamp_contribution(c, limit):
+    """c scaled so that no channel is above the limit; limit 0 is off."""
+    m = max_component(c)
+    if limit > ZERO and m > limit:
+        return scale(c, limit / m)
+    return c
+
+
+@kernel
+def mask_of(lobe):
+    if lobe == DIFFUSE:
+        return SEE_DIFFUSE
+    if lobe == GLOSSY:
+        return SEE_GLOSSY
+    return SEE_MIRROR
+
+
+@kernel
+def follow(scene, ray, log, pixel, sample, vertex, p, ns, o, d, throughput, pdf, lobe, row, depth, n_diffuse, n_glossy,
+           n_mirror, n_light, n_bsdf, going_on):  # fmt: skip
+    """Radiance that comes back along one path after its first split.
+
+    (o, d): the ray, left with density `pdf` from p (normal ns, Layer row `row`), where n_light light and n_bsdf BSDF
+    samples were taken. going_on: whether depths allow another hit; otherwise only lights are collected.
+    """
+    total = BLACK
+    limit = ZERO
+    clamp_depth = 0
+    stratum = sample
+    settings = scene.settings
+    while True:
+        mask = mask_of(lobe)
+        if not going_on and not meets_light(scene, row, p, d, mask):
+            break
+        t_hit = closest_hit(scene, ray, o, d, ZERO, INF, mask)
+        passed = lights_along(scene, row, p, d, ns, t_hit, mask, n_light, n_bsdf, pdf, log, depth, throughput)
+        total = add(total, clamp_contribution(mul(throughput, passed), limit))
+        if t_hit == INF or not going_on:
+            if log != NO_LOG and t_hit == INF:
+                log_event(log, depth, EVENT_MISS, NONE, NONE, NONE, NONE, INF, o, d, throughput, BLACK, pdf)
+            break
+
+        g, index, row, u, v, p, ng, ns, error = surface_at(scene, ray, o, d, t_hit)
+        depth += 1
+        vertex += 1
+        if lobe == DIFFUSE:
+            n_diffuse += 1
+        elif lobe == GLOSSY:
+            n_glossy += 1
+        else:
+            n_mirror += 1
+        clamp_depth = n_diffuse + n_glossy
+        limit = settings.clamp_value if clamp_depth >= settings.clamp_depth else ZERO
+        if limit > ZERO:
+            limit = limit / np.float32(settings.bsdf_samples)
+
+        wo_world = scale(d, -ONE)
+        cos_o = dot(wo_world, ns)
+        material_id = assignments_of(scene)[row].material
+        closure, emission = closure_at(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o)
+        if log != NO_LOG:
+            log_event(log, depth, EVENT_HIT, g, index, material_id, NONE, t_hit, p, ns, throughput, BLACK, pdf)
+        if max_component(emission) > ZERO:
+            total = add(total, clamp_contribution(mul(throughput, emission), limit))
+            if log != NO_LOG:
+                log_event(log, depth, EVENT_EMISSION, g, index, material_id, NONE, t_hit, p, ns, throughput,
+                          mul(throughput, emission), pdf)  # fmt: skip
+        kd, wm, ws, alpha, ior, metal, edge = closure
+        if max_component(kd) <= ZERO and wm + ws <= ZERO:
+            break
+        s, t = frame(ns)
+        wo = to_local(s, t, ns, wo_world)
+        qd = diffuse_share(kd, wm, ws, alpha, ior, metal, edge, cos_o)
+        n_light = 1
+        n_bsdf = 1
+        if max_component(kd) > ZERO or alpha > ZERO:
+            lit = direct_light(scene, ray, row, 1, pixel, stratum, vertex, p, ng, ns, error, s, t, wo, closure, qd, 1, log,
+                               depth, throughput)  # fmt: skip
+            total = add(total, clamp_contribution(mul(throughput, lit), limit))
+
+        # One lobe, one direction.
+        lobe = DIFFUSE
+        if qd < ONE and (qd <= ZERO or draw_1d(pixel, stratum, vertex, DIM_LOBE) >= qd):
+            lobe = MIRROR if alpha <= ZERO else GLOSSY
+        u0, u1 = draw_2d(pixel, stratum, vertex, DIM_BSDF)
+        if lobe == MIRROR:
+            wi = (-wo[0], -wo[1], wo[2])
+            throughput = scale(mul(throughput, specular_fresnel(wo[2], wm, ws, ior, metal, edge)), ONE / (ONE - qd))
+            pdf = INF
+        else:
+            wi = sample_diffuse(u0, u1) if lobe == DIFFUSE else sample_glossy(wo, alpha, u0, u1)
+            f, pdf = eval_bsdf(wo, wi, kd, wm, ws, alpha, ior, metal, edge, qd)
+            if pdf <= ZERO:
+                break
+            throughput = scale(mul(throughput, f), ONE / pdf)
+        d = to_world(s, t, ns, wi)
+        if dot(d, ng) <= ZERO or max_component(throughput) <= ZERO:
+            break
+        o = spawn(p, ng, error, d)
+        if log != NO_LOG:
+            log_event(log, depth, EVENT_BSDF, g, index, material_id, lobe, ZERO, o, d, throughput, BLACK, pdf)
+        going_on = depth < settings.max_depth and (
+            (lobe == DIFFUSE and n_diffuse < settings.max_diffuse_depth)
+            or (lobe == GLOSSY and n_glossy < settings.max_glossy_depth)
+            or (lobe == MIRROR and n_mirror < settings.max_mirror_depth)
+        )
+        bright = luminance(throughput)
+        if going_on and bright < settings.roulette_threshold:
+            chance = bright / settings.roulette_threshold
+            if draw_1d(pixel, stratum, vertex, DIM_ROULETTE) >= chance:
+                if log != NO_LOG:
+                    log_event(log, depth, EVENT_ROULETTE, NONE, NONE, NONE, NONE, ZERO, o, d, throughput, BLACK, chance)
+                break
+            throughput = scale(throughput, ONE / chance)
+    return total
+
+
+@kernel
+def camera_sample(scene, ray, log, pixel, sample, x, y):
+    """Radiance (3,) and alpha of one sample of pixel (x, y). ray: address of this thread's record; log: of a path story."""
+    settings = scene.settings
+    u0, u1 = sample_2d(pixel, sample, DIM_PIXEL)
+    o, d, near, far = camera_ray(scene.camera, settings, x, y, u0, u1)
+    p = o
+    ns = d
+    total = BLACK
+    alpha_out = ZERO
+    throughput = (ONE, ONE, ONE)
+    mask = SEE_CAMERA
+    depth = -1
+    n_mirror = 0
+    row = NONE
+    while True:
+        t_hit = closest_hit(scene, ray, o, d, near, far, mask)
+        seen = lights_along(scene, row, p, d, ns, t_hit, mask, 1, 1, INF, log, depth, throughput)
+        total = add(total, mul(throughput, seen))
+        if t_hit == INF:
+            if log != NO_LOG:
+                log_event(log, depth, EVENT_MISS, NONE, NONE, NONE, NONE, INF, o, d, throughput, BLACK, ZERO)
+            break
+        g, index, row, u, v, p, ng, ns, error = surface_at(scene, ray, o, d, t_hit)
+        depth += 1
+        alpha_out = ONE
+        wo_world = scale(d, -ONE)
+        cos_o = dot(wo_world, ns)
+        material_id = assignments_of(scene)[row].material
+        closure, emission = closure_at(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o)
+        total = add(total, mul(throughput, emission))
+        if log != NO_LOG:
+            log_event(log, depth, EVENT_HIT, g, index, material_id, NONE, t_hit, p, ns, throughput, BLACK, ZERO)
+            if max_component(emission) > ZERO:
+                log_event(log, depth, EVENT_EMISSION, g, index, material_id, NONE, t_hit, p, ns, throughput,
+                          mul(throughput, emission), ZERO)  # fmt: skip
+        kd, wm, ws, alpha, ior, metal, edge = closure
+        has_diffuse = max_component(kd) > ZERO
+        has_specular = wm + ws > ZERO
+        has_glossy = has_specular and alpha > ZERO
+        s, t = frame(ns)
+        wo = to_local(s, t, ns, wo_world)
+
+        n_lobes = (1 if has_diffuse else 0) + (1 if has_glossy else 0)
+        if n_lobes > 0:
+            n_bsdf = n_lobes * settings.bsdf_samples
+            qd = ZERO if not has_diffuse else (ONE if not has_glossy else np.float32(0.5))
+            lit = direct_light(scene, ray, row, settings.light_samples, pixel, sample, depth, p, ng, ns, error, s, t, wo,
+                               closure, qd, n_bsdf, log, depth, throughput)  # fmt: skip
+            total = add(total, mul(throughput, lit))
+            share = ONE / np.float32(n_bsdf)
+            for k in range(n_bsdf):
+                lobe = DIFFUSE
+                stratum = sample * settings.bsdf_samples + k
+                if has_glossy:
+                    stratum = sample * settings.bsdf_samples + k // n_lobes
+                    if not has_diffuse or k % 2 == 1:
+                        lobe = GLOSSY
+                u0, u1 = draw_2d(pixel + np.uint32(lobe), stratum, depth, DIM_BSDF)
+                wi = sample_diffuse(u0, u1) if lobe == DIFFUSE else sample_glossy(wo, alpha, u0, u1)
+                f, pdf = eval_bsdf(wo, wi, kd, wm, ws, alpha, ior, metal, edge, qd)
+                if pdf <= ZERO:
+                    continue
+                wi_world = to_world(s, t, ns, wi)
+                if dot(wi_world, ng) <= ZERO or max_component(f) <= ZERO:
+                    continue
+                carried = scale(mul(throughput, f), share / pdf)
+                going_on = depth < settings.max_depth and (
+                    settings.max_diffuse_depth > 0 if lobe == DIFFUSE else settings.max_glossy_depth > 0
+                )
+                start = spawn(p, ng, error, wi_world)
+                if log != NO_LOG:
+                    log_event(log, depth, EVENT_BSDF, g, index, material_id, lobe, ZERO, start, wi_world, carried,
+                              BLACK, pdf)  # fmt: skip
+                back = follow(scene, ray, log, pixel + np.uint32(lobe), stratum, depth, p, ns, start, wi_world, carried, pdf,
+                              lobe, row, depth, 0, 0, n_mirror, settings.light_samples, n_bsdf, going_on)  # fmt: skip
+                total = add(total, back)
+
+        if not (has_specular and alpha <= ZERO):
+            break
+        if depth >= settings.max_depth or n_mirror >= settings.max_mirror_depth:
+            break
+        throughput = mul(throughput, specular_fresnel(wo[2], wm, ws, ior, metal, edge))
+        d = to_world(s, t, ns, (-wo[0], -wo[1], wo[2]))
+        if dot(d, ng) <= ZERO or max_component(throughput) <= ZERO:
+            break
+        o = spawn(p, ng, error, d)
+        n_mirror += 1
+        near = ZERO
+        far = INF
+        mask = SEE_MIRROR
+        if log != NO_LOG:
+            log_event(log, depth, EVENT_BSDF, g, index, material_id, MIRROR, ZERO, o, d, throughput, BLACK, INF)
+    return total, alpha_out

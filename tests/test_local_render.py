@@ -22,13 +22,13 @@ def test_every_sample_of_every_pixel_is_rendered_once() -> None:
 
 
 def test_frames_add_up_to_the_final_picture() -> None:
-    receiver = FrameReceiver()
+    receiver = FrameReceiver(WIDTH, HEIGHT)
     version = 0
     with LocalRender(CountingEngine(), threads=1) as render:
         while (frame := render.frame(version, timeout=60)) is not None:
             version = frame.version
             receiver.receive(frame)
-        np.testing.assert_array_equal(receiver.array("beauty"), render.final())
+        np.testing.assert_array_equal(receiver.rgba, render.final())
 
 
 def test_no_frame_when_nothing_is_new() -> None:

@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-_background: list[threading.Thread] = []
+KILL_SECONDS = 1.0
+"""What a kill may spend on leaving no folders behind."""
+
+_background: list[threading.Event] = []
 
 
 class Interrupt:
@@ -29,13 +32,20 @@ class Interrupt:
     def __init__(self) -> None:
         self.requested = threading.Event()
         self._gentle = False
+        self._on_kill: list[Callable[[], None]] = []
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
         self._reader, self._writer = socket.socketpair()
 
     def gentle(self) -> None:
-        """From here on a signal sets `requested` and nothing is thrown. Installs the handlers anew: Ray has its own."""
+        """From here on a signal sets `requested` and nothing is thrown."""
         self._gentle = True
+        self._install()
+
+    def on_kill(self, function: Callable[[], None]) -> None:
+        """Have the second signal call this, for KILL_SECONDS at most. Called after Ray was started, whose signal
+        handlers are replaced by ours again."""
+        self._on_kill.append(function)
         self._install()
 
     def __enter__(self) -> Interrupt:
@@ -66,8 +76,15 @@ class Interrupt:
         while data := self._reader.recv(1):
             received += data[0] in SIGNALS
             if received >= 2:
-                kill_all()
+                self._kill()
         self._reader.close()
+
+    def _kill(self) -> None:
+        for function in self._on_kill:
+            thread = threading.Thread(target=function, daemon=True)
+            thread.start()
+            thread.join(KILL_SECONDS)
+        kill_all()
 
 
 def kill_all() -> None:
@@ -91,12 +108,15 @@ def interruptible(function: Callable[[], T]) -> T:
             result.append(function())
         except BaseException as error:
             failure.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, daemon=True)
-    _background.append(thread)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.1)
+    # An event, for a Thread.join that KeyboardInterrupt ends calls the thread dead.
+    done = threading.Event()
+    _background.append(done)
+    threading.Thread(target=run, daemon=True).start()
+    while not done.wait(0.1):
+        pass
     if failure:
         raise failure[0]
     return result[0]
@@ -104,4 +124,4 @@ def interruptible(function: Callable[[], T]) -> T:
 
 def work_left_behind() -> bool:
     """Whether native code still runs that an interpreter's orderly end would stumble over."""
-    return any(thread.is_alive() for thread in _background)
+    return any(not done.is_set() for done in _background)

@@ -18,7 +18,6 @@ from arras_ray.cli.debug_pixel_command import debug_pixel
 from arras_ray.cli.interrupt import work_left_behind
 from arras_ray.cli.options import Settings
 from arras_ray.cli.render_command import render
-from arras_ray.cli.text import table_text
 from arras_ray.cli.warm_command import warm
 from arras_ray.errors import ArrasRayError, Interrupted, UsageError
 
@@ -72,9 +71,8 @@ def tell(error: Exception) -> int:
             hint="this is a bug in arras-ray; --debug shows where, please report it",
         )
     print(f"arras-ray: {error}", file=sys.stderr)
-    table = error.fields.get("table")
-    if table:
-        print(table_text(("computation", "asked", "free", "why not"), table), file=sys.stderr)
+    if "text" in error.fields:
+        print(error.fields["text"], file=sys.stderr)
     if error.hint:
         print(f"  hint: {error.hint}", file=sys.stderr)
     return error.exit_code

@@ -45,12 +45,9 @@ def check_outputs(paths: Sequence[Path]) -> None:
         check_writable(path)
 
 
-def write_outputs(paths: Sequence[Path], pixels: np.ndarray, *, half: bool, metadata: dict[str, Any]) -> None:
+def write_outputs(paths: Sequence[Path], picture: np.ndarray, *, half: bool, metadata: dict[str, Any]) -> None:
     """Write the picture, (height, width, 4) float32 with rows from the bottom up, to each path. Raise OutputError."""
-    from arras_ray.image import write_exr, write_png
+    from arras_ray.image import write_image
 
     for path in paths:
-        if path.suffix.lower() == ".png":
-            write_png(path, pixels)
-        else:
-            write_exr(path, pixels, half=half, metadata=metadata)
+        write_image(path, picture, metadata, half=half)

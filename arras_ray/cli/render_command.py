@@ -32,7 +32,12 @@ from arras_ray.errors import ArrasRayError, Interrupted
     metavar="SECONDS",
     help="Stop after this time, counted from the first lease, with the samples so far.",
 )
-@click.option("--num-mcrt", type=click.IntRange(min=1), metavar="N", help="Render computations. Default: one per node.")
+@click.option(
+    "--num-mcrt",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Render computations. Default: one per node, or as --session says.",
+)
 @click.option(
     "--num-cores", type=click.IntRange(min=1), metavar="N", help="Cores of each mcrt. Default: as the session asks."
 )

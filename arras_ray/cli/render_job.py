@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,38 +53,30 @@ class RenderJob:
         check_outputs(paths)
         message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=self.chosen)
         start = start_local if self.engine == "local" else start_session
-        handle = start(message, self.wishes, report, told)
-        try:
+        with ExitStack() as stack:
+            handle = start(message, self.wishes, report, told, interrupt, stack)
             interrupt.gentle()
             status = watch(handle, report, told, interrupt, self.wishes.time_limit)
-            interrupted = status.stage not in ("finished", "failed") and interrupt.requested.is_set()
-            if interrupted:
-                handle.stop()
-                status = handle.status()
-            return self._finish(handle, status, paths, report, told, interrupted)
-        finally:
-            handle.close()
+            if status.stage in ("finished", "failed") or not interrupt.requested.is_set():
+                return self._finish(handle, paths, report, told, interrupted=False)
+            handle.stop()
+            return self._finish(handle, paths, report, told, interrupted=True)
 
-    def _finish(
-        self,
-        handle: RenderHandle,
-        status: RenderStatus,
-        paths: list[Path],
-        report: Report,
-        told: Told,
-        interrupted: bool,
-    ) -> int:
+    def _finish(self, handle: RenderHandle, paths: list[Path], report: Report, told: Told, *, interrupted: bool) -> int:
         """Write what there is and say how it ended. Raise RenderError if it failed."""
-        result, exit_code = self._result(status, interrupted)
+        pixels = handle.final()
+        status = handle.status()
+        told.warnings(status.warnings)
         where = handle.where()
         written = paths if status.samples else []
         if written:
-            write_outputs(written, handle.final(), half=self.half, metadata=self._metadata(handle, status))
+            write_outputs(written, pixels, half=self.half, metadata=self._metadata(handle, status))
         if status.bad_samples:
             told.warnings([self._bad_samples(status)])
         if status.stage == "failed":
             kept = f"; wrote the samples so far to {', '.join(map(str, written))}" if written else ""
             raise RenderError(f"the render failed: {status.error}{kept}")
+        result, exit_code = self._result(status, interrupted)
         report.done(
             Summary(
                 result=result,
@@ -118,20 +111,28 @@ class RenderJob:
             "scene": " ".join(self.scenes),
             "spp": handle.spp * status.samples / max(status.total_samples, 1),
             "sync_id": 1,
-            "version": __version__,
+            "versions": versions(),
             "mcrts": len(status.mcrts),
             "seconds": status.seconds,
         }
 
     def _bad_samples(self, status: RenderStatus) -> str:
         """How many samples were not finite, and the command that shows the first one's path."""
-        text = f"{status.bad_samples} samples were not finite and were left out"
+        were = "sample was" if status.bad_samples == 1 else "samples were"
+        text = f"{status.bad_samples} {were} not finite and left out"
         bad = status.first_bad
         if bad is None:
             return text
         command = ["arras-ray", "debug-pixel", *self.scenes, str(bad.x), str(bad.y), "--sample", str(bad.sample)]
         command += as_arguments(self.chosen)
         return f"{text}; the first is sample {bad.sample} of pixel ({bad.x}, {bad.y}): {shlex.join(command)}"
+
+
+def versions() -> dict[str, str]:
+    """What made the picture. The packages are not imported to be asked."""
+    from importlib.metadata import version
+
+    return {"arras-ray": __version__} | {package: version(package) for package in ("numpy", "numba", "embreex")}
 
 
 def output_file(context: SceneContext) -> str:

@@ -97,13 +97,10 @@ Fails = Callable[[BaseException], None]
         (ClusterError("nobody answers"), 7, "arras-ray: nobody answers\n"),
         (
             ResourcesError(
-                "the session does not fit", hint="fewer mcrts", table=[("mcrt_i0", "4 cores", "2 cores", "too few")]
+                "the session does not fit", hint="fewer mcrts", text="computation  asked\nmcrt_i0      4 cores"
             ),
             4,
-            "arras-ray: the session does not fit\n"
-            "  computation  asked    free     why not\n"
-            "  mcrt_i0      4 cores  2 cores  too few\n"
-            "  hint: fewer mcrts\n",
+            "arras-ray: the session does not fit\ncomputation  asked\nmcrt_i0      4 cores\n  hint: fewer mcrts\n",
         ),
         (KeyboardInterrupt(), 130, "\narras-ray: interrupted\n"),
     ],

@@ -9,10 +9,10 @@ from arras_ray.ledger import MAX_GROWTH, MAX_LEASE_UNITS, Ledger, UnitPlan
 from arras_ray.messages import BadSample, Lease, Receipt
 
 
-def receipt_of(ledger: Ledger, lease: Lease, rate: float = 1e6, ids: np.ndarray | None = None) -> Receipt:
-    ids = lease.units["id"] if ids is None else np.asarray(ids, "i8")
-    samples = int(ledger.plan.samples(ids).sum())
-    return Receipt(lease.sync_id, lease.lease_id, lease.mcrt, ids, samples / rate, samples)
+def receipt_of(ledger: Ledger, lease: Lease, rate: float = 1e6, ids: list[int] | None = None) -> Receipt:
+    unit_ids = lease.units["id"] if ids is None else np.array(ids, "i8")
+    samples = int(ledger.plan.samples(unit_ids).sum())
+    return Receipt(lease.sync_id, lease.lease_id, lease.mcrt, unit_ids, samples / rate, samples)
 
 
 def take(ledger: Ledger, mcrt: str) -> Lease:
@@ -211,7 +211,7 @@ def test_release_ignores_what_the_lease_does_not_hold() -> None:
     assert ledger.release(mine.lease_id, np.array([0, 0])) == 1
     assert ledger.release(mine.lease_id, np.array([0])) == 0
     assert ledger.open_units == 3
-    assert ledger.release(mine.lease_id, []) == 0
+    assert ledger.release(mine.lease_id, np.array([])) == 0
 
 
 def test_times_of_first_lease_and_last_acceptance() -> None:
@@ -222,7 +222,7 @@ def test_times_of_first_lease_and_last_acceptance() -> None:
     ledger.lease("a", 6.0)
     ledger.accept(receipt_of(ledger, lease), 7.5)
     ledger.accept(receipt_of(ledger, lease), 9.0)
-    assert (ledger.first_lease_at, ledger.last_accept_at) == (5.0, 7.5)
+    assert [ledger.first_lease_at, ledger.last_accept_at] == [5.0, 7.5]
 
 
 def test_bad_samples_are_counted_and_the_lowest_is_named() -> None:

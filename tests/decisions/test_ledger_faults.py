@@ -117,10 +117,10 @@ class Session(RuleBasedStateMachine):
         assert self.ledger.open_units == 0
         self.ledger.join("last", 2)
         for _ in range(PLAN.n_units):
-            lease = self.ledger.lease("last", 0.0)
-            if lease is None:
+            last = self.ledger.lease("last", 0.0)
+            if last is None:
                 break
-            self.deliver(lease, lease.units["id"], 1e6)
+            self.deliver(last, last.units["id"], 1e6)
             for receipt in self.receipts:
                 self.ledger.accept(receipt, 0.0)
             self.receipts.clear()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arras_ray.errors import ResourcesError, UsageError
-from arras_ray.placement import NodeFacts, Placement, embedded_size, place
+from arras_ray.placement import NodeFacts, Placement, Shortage, embedded_size, place
 from arras_ray.session_definition import MB, Computation, Resources, load_definition
 
 GB = 1024 * MB
@@ -159,7 +159,8 @@ def test_nothing_is_given_that_is_not_there(asked: list[Any], there: list[tuple[
         for i, (least, extra, gb, kind) in enumerate(asked)
     ]
     facts = [NodeFacts(f"id{i}", f"host{i}", cpus, gb * GB) for i, (cpus, gb) in enumerate(there)]
-    placement, table = None, ()
+    placement: Placement | None = None
+    table: tuple[Shortage, ...] = ()
     try:
         placement = place(computations, facts)
     except ResourcesError as error:

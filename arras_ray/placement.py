@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from arras_ray.errors import ResourcesError, UsageError
 from arras_ray.session_definition import MB, Computation, Resources
@@ -62,8 +63,7 @@ class Placement:
         return next(p for p in self.placed if p.computation.name == name)
 
 
-@dataclass(frozen=True)
-class Shortage:
+class Shortage(NamedTuple):
     """A row of the table of asked and free. reason: why it does not fit, empty for one that does."""
 
     computation: str

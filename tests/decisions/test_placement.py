@@ -1,3 +1,4 @@
+import json
 import pickle
 from typing import Any
 
@@ -131,6 +132,7 @@ def test_what_does_not_fit_is_told_as_a_table(asked: Any, there: Any, reasons: d
     assert {row.computation: row.reason for row in error.table} == reasons
     assert error.exit_code == 4
     assert error.hint
+    assert json.loads(json.dumps(error.fields))["table"][0][0] == "mcrt_i0"
 
 
 def test_the_table_for_people() -> None:

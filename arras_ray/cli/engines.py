@@ -79,10 +79,12 @@ def start_session(
 
     if wishes.threads is not None:
         told.warnings(["--threads: without meaning on Ray; --num-cores sets the cores of each mcrt"])
+    told.step("placing")
     definition, num_mcrt = session_for(wishes, 1)
     size = embedded_size(definition.expand(num_mcrt), usable_cores(), machine_memory(), wishes.num_cores)
-    cluster = stack.enter_context(connect(wishes.address, cpus=size.cpus, memory=size.memory))
-    interrupt.on_kill(cluster.kill)
+    with interrupt.held():  # half a Ray cannot be taken down
+        cluster = stack.enter_context(connect(wishes.address, cpus=size.cpus, memory=size.memory))
+        interrupt.after_ray_started(cluster.folder)
     report.notice(cluster.note)
     if cluster.dashboard:
         report.dashboard(cluster.dashboard)

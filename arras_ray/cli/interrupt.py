@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -16,8 +20,8 @@ T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-KILL_SECONDS = 1.0
-"""What a kill may spend on leaving no folders behind."""
+SWEEP_SECONDS = 1.0
+"""What a kill may spend on deleting folders: a process that was killed may still write for a moment."""
 
 _background: list[threading.Event] = []
 
@@ -32,7 +36,7 @@ class Interrupt:
     def __init__(self) -> None:
         self.requested = threading.Event()
         self._gentle = False
-        self._on_kill: list[Callable[[], None]] = []
+        self._folders: list[Path] = []
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
         self._reader, self._writer = socket.socketpair()
@@ -42,11 +46,20 @@ class Interrupt:
         self._gentle = True
         self._install()
 
-    def on_kill(self, function: Callable[[], None]) -> None:
-        """Have the second signal call this, for KILL_SECONDS at most. Called after Ray was started, whose signal
-        handlers are replaced by ours again."""
-        self._on_kill.append(function)
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep a signal until the end of this block, and throw then: for work that must not be cut in two."""
+        self._gentle = True
+        yield
+        self._gentle = False
+        if self.requested.is_set():
+            raise KeyboardInterrupt
+
+    def after_ray_started(self, folder: Path | None) -> None:
+        """Put our signal handlers in the place of Ray's, and take its folder along when the second signal kills."""
         self._install()
+        if folder is not None:
+            self._folders.append(folder)
 
     def __enter__(self) -> Interrupt:
         self._before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -76,24 +89,21 @@ class Interrupt:
         while data := self._reader.recv(1):
             received += data[0] in SIGNALS
             if received >= 2:
-                self._kill()
+                kill_all(self._folders)
         self._reader.close()
 
-    def _kill(self) -> None:
-        for function in self._on_kill:
-            thread = threading.Thread(target=function, daemon=True)
-            thread.start()
-            thread.join(KILL_SECONDS)
-        kill_all()
 
-
-def kill_all() -> None:
-    """Kill every process below this one and leave with 130, without clean-up."""
+def kill_all(folders: list[Path]) -> None:
+    """Kill every process below this one, delete these folders, leave with 130. No clean-up besides."""
     try:
         import psutil
 
         for child in psutil.Process().children(recursive=True):
             child.kill()
+        deadline = time.monotonic() + SWEEP_SECONDS
+        while any(folder.exists() for folder in folders) and time.monotonic() < deadline:
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
     finally:
         os._exit(Interrupted.exit_code)
 

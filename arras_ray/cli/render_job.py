@@ -16,7 +16,7 @@ from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.options import as_arguments
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
 from arras_ray.cli.report import Report
-from arras_ray.cli.summary import Summary
+from arras_ray.cli.summary import Summary, in_order
 from arras_ray.cli.watch import Told, watch
 from arras_ray.errors import Interrupted, RenderError
 
@@ -67,7 +67,7 @@ class RenderJob:
         pixels = handle.final()
         status = handle.status()
         told.warnings(status.warnings)
-        where = handle.where()
+        where = in_order(handle.where())
         written = paths if status.samples else []
         if written:
             write_outputs(written, pixels, half=self.half, metadata=self._metadata(handle, status))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,3 +58,13 @@ def progress_of(status: RenderStatus, spp: int, time_limit: float | None) -> Pro
         eta=left,
         shares=tuple((row, row.samples / share_of) for row in status.mcrts),
     )
+
+
+def in_order(where: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of computations by name, mcrt_i2 before mcrt_i10."""
+
+    # Splitting by numbers gives words and numbers in turn, so that like is compared with like.
+    def key(row: dict[str, Any]) -> list[str | int]:
+        return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(row["computation"]))]
+
+    return sorted(where, key=key)

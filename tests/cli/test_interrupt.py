@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -82,11 +83,16 @@ with Interrupt() as interrupt:
     assert process.wait(60) == 0
 
 
-def test_the_second_signal_kills_even_out_of_native_code(start: Start) -> None:
+def test_the_second_signal_kills_even_out_of_native_code(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "ray"
+    folder.mkdir()
+    (folder / "file").touch()
     process = start(
-        """
+        f"""
+import pathlib
 with Interrupt() as interrupt:
     interrupt.gentle()
+    interrupt.after_ray_started(pathlib.Path({str(folder)!r}))
     child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], start_new_session=True)
     say(child.pid)
     native()
@@ -96,6 +102,7 @@ with Interrupt() as interrupt:
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 130
+    assert not folder.exists()
     psutil.wait_procs([child], timeout=60)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
@@ -113,6 +120,24 @@ with Interrupt():
     assert read(process) == "ready"
     process.send_signal(signal.SIGINT)
     assert read(process) == "True"
+
+
+def test_a_signal_that_is_held_is_thrown_at_the_end(start: Start) -> None:
+    process = start(
+        """
+with Interrupt() as interrupt:
+    try:
+        with interrupt.held():
+            say("ready")
+            say(interrupt.requested.wait(60))
+        say("not reached")
+    except KeyboardInterrupt:
+        say("thrown")
+"""
+    )
+    assert read(process) == "ready"
+    process.send_signal(signal.SIGTERM)
+    assert (read(process), read(process)) == ("True", "thrown")
 
 
 def test_handlers_are_put_back(start: Start) -> None:

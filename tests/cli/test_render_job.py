@@ -90,9 +90,7 @@ def test_a_bad_sample_names_the_command_that_shows_it(install: Install, capsys: 
     install(CountingEngine(bad=BadSample(12, 34, 5)))
     assert run([*RENDER, "--size", str(WIDTH), str(HEIGHT), "--seed", "4"]) == 0
     err = capsys.readouterr().err
-    assert err.startswith(
-        "warning: 1 sample was not finite and left out; the first is sample 5 of pixel (12, 34)"
-    )
+    assert err.startswith("warning: 1 sample was not finite and left out; the first is sample 5 of pixel (12, 34)")
     command = shlex.split(err.rpartition(": ")[2])
     assert command == [
         *("arras-ray", "debug-pixel", "my scene.rdla", "12", "34", "--sample", "5"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from typing import TYPE_CHECKING, Any, TextIO
@@ -142,12 +141,5 @@ class JsonReport:
 
     def _write(self, event: str, **fields: Any) -> None:
         line = {"schema": SCHEMA, "event": event, "time": round(time.monotonic() - self._began, 3), **fields}
-        self._stream.write(json.dumps(line, default=plain) + "\n")
+        self._stream.write(json.dumps(line, default=str) + "\n")
         self._stream.flush()
-
-
-def plain(value: Any) -> Any:
-    """What JSON has no form for: dataclasses as objects, all else as text."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    return str(value)

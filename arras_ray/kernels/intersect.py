@@ -150,8 +150,6 @@ def surface_at(scene, ray, o, d, t):
         index = np.int64(NONE)
         assignment = geometry.assignment
         p, ng, ns, error = sphere_surface(geometry, o, d, t)
-    if geometry.flip != 0:
-        ns = scale(ns, -ONE)
     if dot(ng, d) > ZERO:
         ng = scale(ng, -ONE)
     if dot(ns, ng) < ZERO:

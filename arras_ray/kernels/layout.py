@@ -78,7 +78,6 @@ GEOMETRY = np.dtype(
         ("first_attribute", "i4"),
         ("n_attributes", "i4"),
         ("assignment", "i4"),
-        ("flip", "i4"),
         ("world", "f4", (4, 3)),
         ("object", "f4", (4, 3)),
         ("radius", "f4"),
@@ -93,7 +92,7 @@ GEOMETRY = np.dtype(
 )
 """One record a geometry, in the order of Embree's geometry ids. Mesh vertices are in world space. Spheres are in
 object space with world = world_from_object, object = object_from_world; phi_max in radians, full circle at 2 pi.
-first_normal, first_st are NONE without data. flip: 1 where normals point the other way."""
+first_normal, first_st are NONE without data."""
 
 TRIANGLE = np.dtype([("v", "u4", 3), ("corner", "u4", 3), ("face", "u4"), ("assignment", "i4")], align=True)
 """v: vertex numbers from the geometry's first_vertex (Embree reads them here too); corner: face-varying numbers."""

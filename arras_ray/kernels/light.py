@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from arras_ray.kernels.config import INF, INV_PI, ONE, TWO, ZERO, inlined, kernel
+from arras_ray.kernels.config import INF, INV_PI, ONE, TWO, ZERO, kernel
 from arras_ray.kernels.layout import ENV_LIGHT, RECT_LIGHT, REVERSE, TWO_SIDED
 from arras_ray.kernels.vec import add, dot, frame, root, scale, sub, to_world
 from arras_ray.kernels.warp import cone_pdf, sample_cone, sample_cosine, sample_sphere
@@ -105,7 +105,7 @@ def sample_sphere_light(light, p, u0, u1):
 
 @kernel
 def sphere_distance(light, o, d, sign):
-    """Distance to the near (sign -1) or far (+1) crossing; a ray that just misses by rounding gets the nearest point."""
+    """Distance to the near (sign -1) or far (+1) crossing; a ray that just misses gets its nearest point."""
     c = light.position
     to = (c[0] - o[0], c[1] - o[1], c[2] - o[2])
     middle = dot(to, d)

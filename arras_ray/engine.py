@@ -1,0 +1,233 @@
+"""One process that renders leases: a scene's arrays, its BVH and a pool of threads. No Ray, no network."""
+
+from __future__ import annotations
+
+import fcntl
+import platform
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from arras_ray.flatten import FlatScene, flatten
+from arras_ray.kernels import accumulate
+from arras_ray.kernels.config import DISABLE_JIT, cache_folder, numba
+from arras_ray.kernels.embree import RayRecord
+from arras_ray.kernels.layout import (
+    EVENT_BSDF,
+    EVENT_EMISSION,
+    EVENT_HIT,
+    EVENT_LIGHT,
+    EVENT_LIGHT_SAMPLE,
+    EVENT_MISS,
+    EVENT_ROULETTE,
+    PATH_VERTEX,
+)
+from arras_ray.kernels.parcels import LOG_LINES, Parcel
+from arras_ray.messages import BLOCK, FULL_MASK, N_CHANNELS, TILE, UNIT, BadSample, RDLMessage
+from arras_ray.scene import SceneContext
+
+STRIPES = TILE // BLOCK
+"""A unit is cut into so many rows of blocks when several threads share it."""
+
+EVENTS = {
+    EVENT_HIT: "hit",
+    EVENT_MISS: "miss",
+    EVENT_LIGHT: "light met",
+    EVENT_LIGHT_SAMPLE: "light sample",
+    EVENT_EMISSION: "emission",
+    EVENT_BSDF: "scatter",
+    EVENT_ROULETTE: "roulette",
+}
+
+LOBES = ("diffuse", "glossy", "mirror")
+
+
+class Engine:
+    """Renders units of one scene on `threads` threads.
+
+    All methods are for one thread at a time, except that anyone may write the cancel word of a render under way.
+    """
+
+    def __init__(self, flat: FlatScene, threads: int = 1) -> None:
+        self._flat = flat
+        self._threads = max(1, threads)
+        self._parcel = Parcel(flat.scene, self._threads)
+        settings = flat.scene.settings[0]
+        self.width = int(settings["width"])
+        self.height = int(settings["height"])
+        self.spp = flat.spp
+        self.warnings = flat.warnings
+        self._rays = [RayRecord() for _ in range(self._threads)]
+        self._pool = ThreadPoolExecutor(self._threads, "kernel") if self._threads > 1 else None
+
+    def render(
+        self, units: np.ndarray, cancel: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, int, int, BadSample | None]:
+        """Render units: (done units, their sums (n, TILE * TILE, N_CHANNELS) f8, samples, bad samples, first bad).
+
+        units: (n,) UNIT. cancel: (1,) uint32; once it is not 0, the call returns within a block's time with the units
+        that were finished. Bad samples, NaN or infinite, are left out of sums and counts.
+        """
+        sums = np.zeros((len(units), TILE * TILE, N_CHANNELS))
+        tasks = self._tasks(units)
+        reports = np.zeros((len(tasks), accumulate.REPORT_WORDS), "i8")
+        finished = np.zeros(len(tasks), bool)
+        # list.pop is atomic: each thread takes the next task when it is free, so none waits for a slow one.
+        waiting = list(range(len(tasks) - 1, -1, -1))
+
+        def work(ray: RayRecord) -> None:
+            while waiting:
+                try:
+                    i = waiting.pop()
+                except IndexError:
+                    return
+                index, mask = tasks[i]
+                unit = units[index]
+                finished[i] = accumulate.render_unit(
+                    self._parcel.record,
+                    ray.address,
+                    np.int64(unit["tile"]),
+                    np.int64(unit["begin"]),
+                    np.int64(unit["end"]),
+                    np.uint64(mask),
+                    cancel,
+                    sums[index],
+                    reports[i],
+                )
+
+        if self._pool is None:
+            work(self._rays[0])
+        else:
+            for done in [self._pool.submit(work, ray) for ray in self._rays]:
+                done.result()
+
+        complete = np.ones(len(units), bool)
+        for (index, _), whole in zip(tasks, finished, strict=True):
+            complete[index] &= bool(whole)
+        if not complete.all():
+            kept = [i for i, (index, _) in enumerate(tasks) if complete[index]]
+            units, sums, reports = units[complete], sums[complete], reports[kept]
+        samples = int(reports[:, accumulate.REPORT_SAMPLES].sum())
+        bad = int(reports[:, accumulate.REPORT_BAD].sum())
+        return units, sums, samples, bad, self._first_bad(reports)
+
+    def trace_pixel(self, x: int, y: int, sample: int) -> list[dict[str, Any]]:
+        """The story of one sample of raster pixel (x, y), origin bottom-left: an entry an event, in the order of the
+        path. Positions in world space; radiance is what the event adds to the pixel."""
+        log = np.zeros(LOG_LINES, PATH_VERTEX)
+        radiance, alpha = accumulate.trace_sample(
+            self._parcel.record,
+            self._rays[0].address,
+            np.uint64(log.ctypes.data),
+            np.int64(x),
+            np.int64(y),
+            np.int64(sample),
+        )
+        story = [self._told(line) for line in log[1 : 1 + int(log[0]["depth"])]]
+        story.append({"event": "sample", "radiance": [float(c) for c in radiance], "alpha": float(alpha)})
+        return story
+
+    def close(self) -> None:
+        """End the threads and give the BVH back."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._parcel.close()
+
+    def _tasks(self, units: np.ndarray) -> list[tuple[int, int]]:
+        """(index of a unit, mask of blocks): whole units, or stripes of them where threads have to share."""
+        if self._threads == 1:
+            return [(i, int(mask)) for i, mask in enumerate(units["mask"])]
+        row = (1 << STRIPES) - 1
+        return [
+            (i, stripe)
+            for i, mask in enumerate(units["mask"])
+            for stripe in (int(mask) & (row << (STRIPES * k)) for k in range(STRIPES))
+            if stripe
+        ]
+
+    def _first_bad(self, reports: np.ndarray) -> BadSample | None:
+        """The bad sample of the lowest pixel, whoever rendered it."""
+        bad = reports[reports[:, accumulate.REPORT_BAD] > 0]
+        if not len(bad):
+            return None
+        pixel, sample = min((int(r[accumulate.REPORT_BAD_PIXEL]), int(r[accumulate.REPORT_BAD_SAMPLE])) for r in bad)
+        return BadSample(pixel % self.width, pixel // self.width, sample)
+
+    def _told(self, line: np.void) -> dict[str, Any]:
+        event = EVENTS[int(line["event"])]
+        told: dict[str, Any] = {"depth": int(line["depth"]), "event": event}
+        if line["geometry"] >= 0:
+            told["object"] = self._flat.geometry_names[line["geometry"]]
+        if line["material"] >= 0:
+            told["material"] = self._flat.material_names[line["material"]]
+        if event == "scatter":
+            told["lobe"] = LOBES[line["light"]]
+        elif line["light"] >= 0:
+            told["light"] = self._flat.light_names[line["light"]]
+        told["position"] = [float(c) for c in line["position"]]
+        told["normal" if event in ("hit", "emission") else "direction"] = [float(c) for c in line["normal"]]
+        for name in ("t", "pdf"):
+            if np.isfinite(line[name]) and line[name] > 0.0:
+                told[name] = float(line[name])
+        told["throughput"] = [float(c) for c in line["throughput"]]
+        if line["radiance"].any() or event in ("light met", "light sample", "emission"):
+            told["radiance"] = [float(c) for c in line["radiance"]]
+        return told
+
+
+def load(message: RDLMessage, threads: int = 1) -> Engine:
+    """An engine for a scene as it travels. Raises SceneError."""
+    return from_context(SceneContext.from_bytes(message.payload), message.options, threads)
+
+
+def from_context(context: SceneContext, options: Mapping[str, Any] | None = None, threads: int = 1) -> Engine:
+    """An engine for a scene. options: see `flatten`. Raises SceneError."""
+    return Engine(flatten(context, options), threads)
+
+
+def warm(report: Callable[[str], None] | None = None) -> bool:
+    """Compile the kernels if this machine never did, and tell `report` so before; return whether it was needed.
+
+    A file lock lets one process of a machine compile while others wait. What is compiled stays in `cache_folder()`.
+    """
+    if DISABLE_JIT:
+        return False
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / f"ready-{platform.python_version()}-{numba.__version__}-{_cpu_name()}"
+    if marker.exists():
+        return False
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if marker.exists():
+            return False
+        if report is not None:
+            report("compiling kernels for the first time")
+        _render_once()
+        marker.touch()
+    return True
+
+
+def _cpu_name() -> str:
+    import llvmlite.binding
+
+    return str(numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name())
+
+
+def _render_once() -> None:
+    """Call every cached kernel: a sphere under a sky, one pixel."""
+    context = SceneContext()
+    sphere = context.create("SphereGeometry", "sphere")
+    material = context.create("DwaBaseMaterial", "material")
+    lights = context.create("LightSet", "lights")
+    lights.set("lights", [context.create("EnvLight", "sky")])
+    context.create("PerspectiveCamera", "camera")
+    layer = context.create("Layer", "layer")
+    layer.assign(sphere, "", [material, lights])  # type: ignore[attr-defined]
+    engine = from_context(context, {"width": 1, "height": 1, "spp": 1})
+    unit = np.zeros(1, UNIT)
+    unit["end"], unit["mask"] = 1, FULL_MASK
+    engine.render(unit, np.zeros(1, "u4"))
+    engine.close()

@@ -1,0 +1,195 @@
+"""What a scene program can reach and how long it can live."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+from scene_reader import Reader
+
+from arras_ray.errors import SceneError
+from arras_ray.scene import Limits
+
+SHORT = Limits(instructions=3_000_000)
+SMALL = Limits(memory=32 << 20)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["io", "require", "package", "load", "loadstring", "loadfile", "dofile", "debug", "coroutine", "python"]
+    + ["collectgarbage", "warn"],
+)
+def test_names_a_scene_does_not_have(read: Reader, name: str) -> None:
+    assert read(f"local value = rawget(_G, '{name}') assert(value == nil)").warnings == []
+
+
+def test_os_is_only_getenv(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SCENE_VARIABLE", "here")
+    lines: list[str] = []
+    read("for name in pairs(os) do print(name, os[name]('A_SCENE_VARIABLE')) end", print_line=lines.append)
+    assert lines == ["getenv\there"]
+
+
+def test_no_python_object_is_among_the_globals_and_errors(read: Reader) -> None:
+    source = """
+        local seen = {}
+        local function walk(value)
+            local kind = type(value)
+            assert(kind ~= "userdata" or tostring(value):find("SceneVariables"), tostring(value))
+            if kind == "table" and not seen[value] then
+                seen[value] = true
+                for k, v in next, value do walk(k) walk(v) end
+            end
+        end
+        walk(_G)
+        local fine, problem = pcall(RectLight, 5)
+        assert(not fine and type(problem) == "string")
+        fine, problem = pcall(function() RectLight("a") SphereLight("a") end)
+        assert(not fine and type(problem) == "string")
+        assert(getmetatable(Vec3(1, 2, 3)) == "Vec3" and getmetatable(SceneVariables) == "SceneObject")
+        assert(getmetatable("") == false and getmetatable(_G) == false)
+        assert(string.dump == nil)
+    """
+    read(source)
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "local function f() pcall(f) return f() end f()",
+        "pcall(pcall, pcall, function() while true do end end) while true do end",
+        "xpcall(function() while true do end end, function() while true do end end)",
+        "local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end",
+        "while true do pcall(error, 'x') end",
+        "local t = setmetatable({}, {__index = function(t, k) return t[k] end}) while true do pcall(function() return t.x end) end",
+        "while true do pcall(string.rep, 'x', 1 << 40) end",
+        "local function f() while true do end end RectLight('x')['intensity'] = f()",
+        "for _ in function() return 1 end do end",
+        "table.sort({3, 1, 2}, function() while true do end end)",
+        "string.gsub('x', '.', function() while true do end end)",
+        "print(setmetatable({}, {__tostring = function() while true do end end}))",
+    ],
+)  # fmt: skip
+def test_an_endless_program_ends_with_file_and_line(read: Reader, loop: str) -> None:
+    with pytest.raises(SceneError, match=r"did not end within 3,000,000 Lua instructions") as caught:
+        read(f"\n\n{loop}", limits=SHORT)
+    assert caught.value.place.endswith("1.rdla:3")
+    assert "endless loop" in caught.value.hint
+
+
+def test_the_limit_is_shared_by_the_files_of_a_scene(read: Reader) -> None:
+    busy = "for i = 1, 700000 do local x = i * 2 end"
+    read(busy, limits=SHORT)
+    with pytest.raises(SceneError, match="did not end"):
+        read(busy, busy, busy, limits=SHORT)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "local t = {} for i = 1, 1 << 40 do t[i] = {i} end",
+        "local s = string.rep('x', 1 << 30)",
+        "local s = 'x' while true do s = s .. s end",
+        "local t = {} while true do t[#t + 1] = Vec3(1, 2, 3) end",
+    ],
+)
+def test_memory_is_bounded(read: Reader, source: str) -> None:
+    with pytest.raises(SceneError, match="needs more than 32 MB of memory") as caught:
+        read(source, limits=SMALL)
+    assert caught.value.place.endswith("1.rdla")
+
+
+def test_a_finalizer_is_refused(read: Reader) -> None:
+    # Lua runs it with hooks off: an endless one could not be stopped
+    with pytest.raises(SceneError, match="__gc is not available"):
+        read("setmetatable({}, {__gc = function() while true do end end})")
+
+
+def test_xpcall_and_pcall_work(read: Reader) -> None:
+    source = """
+        local fine, a, b = xpcall(function(x) return x, 2 end, print, 1)
+        assert(fine and a == 1 and b == 2)
+        local failed, handled = xpcall(function() error("oh", 0) end, function(m) return "handled " .. m end)
+        assert(not failed and handled == "handled oh")
+        local ok, message = pcall(function() local x = nil; return x.y end)
+        assert(not ok and string.find(message, "attempt to index a nil value"))
+    """
+    read(source)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "debug = {traceback = 1}",
+        "rawset(_G, 'debug', {})",
+        "setmetatable(_G, nil)",
+        "setmetatable('', {})",
+        "string.dump(print)",
+        "getmetatable('').__index = {}",
+        "local s = SceneVariables; rawset(s, 'x', 1); setmetatable(s, {})",
+    ],
+)
+def test_attempts_on_the_walls_fail_as_ordinary_errors(read: Reader, attempt: str) -> None:
+    with pytest.raises(SceneError):
+        read(attempt)
+
+
+def test_pulling_at_string_functions_does_not_hurt_the_reader(read: Reader) -> None:
+    context = read("""
+        string.pack, string.format, table.concat, table.unpack, math.type = nil, nil, nil, nil, nil
+        setmetatable, type, error, next = nil, nil, nil, nil
+        RdlMeshGeometry("m") { ["vertex_list_0"] = {Vec3(1, 2, 3)} }
+    """)
+    assert context["m"].get("vertex_list_0").tolist() == [[1, 2, 3]]
+
+
+def test_the_same_program_makes_the_same_scene_every_time(read: Reader) -> None:
+    source = """
+        local colors = {}
+        for i = 1, 30 do colors["light" .. i] = Rgb(math.random(), math.random(), math.random()) end
+        for name, color in pairs(colors) do SphereLight(name) { ["color"] = color } end
+        for object in pairs({[RectLight("b")] = 1, [RectLight("a")] = 2}) do
+            LightSet("set of " .. tostring(object))
+        end
+    """
+    names = [item.name for item in read(source)]
+    assert names[1:31] == sorted(f"light{i}" for i in range(1, 31))
+    assert names[-2:] == ['set of RectLight("b")', 'set of RectLight("a")']
+    assert read(source) == read(source)
+
+
+def test_pairs_order_and_changes_on_the_way(read: Reader) -> None:
+    lines: list[str] = []
+    source = """
+        local t = {10, 20, nil, 40, b = 1, a = 2, [2.5] = 3, [-1] = 4, [true] = 5, [false] = 6}
+        for k, v in pairs(t) do
+            if k == "a" then t.b = nil end
+            print(k, v)
+        end
+        local custom = setmetatable({}, {__pairs = function() return next, {x = 1}, nil end})
+        for k in pairs(custom) do print(k) end
+    """
+    read(source, print_line=lines.append)
+    assert lines == ["1\t10", "2\t20", "4\t40", "-1\t4", "2.5\t3", "a\t2", "false\t6", "true\t5", "x"]
+
+
+@pytest.mark.parametrize(
+    "loop", ["while true do end", "while true do pcall(function() while true do end end) end"]
+)  # fmt: skip
+def test_ctrl_c_ends_a_program(read: Reader, loop: str) -> None:
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        read(loop, limits=Limits(instructions=1 << 60))
+    timer.join()
+
+
+def test_print_goes_to_stderr(read: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    read("print('hello', 1, nil, Vec3(1, 2.5, 3))")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "hello\t1\tnil\tVec3(1, 2.5, 3)\n"

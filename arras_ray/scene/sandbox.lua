@@ -26,18 +26,28 @@ end
 local run
 local used, dead, dead_chunk, dead_line = 0, nil, 0, 0
 
-local function hook()
+local hook
+
+local function die(reason)
+  dead = reason
+  sethook(hook, "", 1)
+end
+
+function hook()
   if not dead then
     used = used + step
     if used >= limit then
-      dead = "limit"
+      die("limit")
     elseif not pcall(tick) then
-      dead = "interrupted"
+      die("interrupted")
     else
       return
     end
-    dead_chunk, dead_line = place()
-    sethook(hook, "", 1)
+  end
+  if dead_line == 0 then
+    -- deep in a recursion there may be no stack left to look around: the next hook tries again, further out
+    local seen, chunk, line = pcall(place)
+    if seen then dead_chunk, dead_line = chunk, line end
   end
   if getinfo(2, "f").func == run then
     sethook()
@@ -45,6 +55,16 @@ local function hook()
     error(dead, 0)
   end
 end
+
+-- A failure may be that of the hook itself, for want of C stack, which then has counted nothing: so failures count.
+local function after_pcall(fine, ...)
+  if not fine and not dead then
+    used = used + step // 10
+    if used >= limit then die("limit") end
+  end
+  return fine, ...
+end
+local function safe_pcall(...) return after_pcall(pcall(...)) end
 
 local failed_chunk, failed_line
 
@@ -121,7 +141,7 @@ local function after_xpcall(handler, fine, ...)
   if fine then return true, ... end
   return false, handler(...)
 end
-local function safe_xpcall(f, handler, ...) return after_xpcall(handler, pcall(f, ...)) end
+local function safe_xpcall(f, handler, ...) return after_xpcall(handler, safe_pcall(f, ...)) end
 
 local function safe_print(...)
   local words = {}
@@ -131,7 +151,7 @@ end
 
 local KEPT = {
   _G = _G, _VERSION = _VERSION, assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs,
-  math = math, next = next, os = {getenv = os.getenv}, pairs = ordered_pairs, pcall = pcall, print = safe_print,
+  math = math, next = next, os = {getenv = os.getenv}, pairs = ordered_pairs, pcall = safe_pcall, print = safe_print,
   rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
   setmetatable = safe_setmetatable, string = string, table = table, tonumber = tonumber, tostring = tostring,
   type = type, utf8 = utf8, xpcall = safe_xpcall,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from arras_ray.errors import SceneError
 from arras_ray.scene.schema import Attribute, SceneClass
-from arras_ray.scene.values import ConversionError, convert, kind_of, lerp, same
+from arras_ray.scene.values import ConversionError, Packed, convert, kind_of, lerp, same
 
 if TYPE_CHECKING:
     from arras_ray.scene.context import SceneContext
@@ -156,9 +156,9 @@ class SceneObject:
         return target
 
     def _accepted_list(self, attribute: Attribute, value: Any) -> tuple[SceneObject | None, ...]:
+        if isinstance(value, Packed):
+            raise ConversionError(f"bad element #1 in table: expected an object, got a {value.kind}")
         if isinstance(value, SceneObject | str) or not isinstance(value, Sequence):
-            if hasattr(value, "data") and value.data.size == 0:
-                return ()
             raise ConversionError(f"expected a list of objects, got {kind_of(value)}")
         accepted = []
         for index, target in enumerate(value, start=1):

@@ -170,8 +170,6 @@ def round_float(value: float, value_type: ValueType) -> float:
 
 def kind_of(value: object) -> str:
     """What a value is called in a message."""
-    if isinstance(value, Packed):
-        return f"a list of {value.kind}"
     if isinstance(value, tuple(TUPLES.values())):
         return type(value).__name__
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", type(None): "nothing"}

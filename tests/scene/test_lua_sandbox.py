@@ -65,7 +65,12 @@ def test_no_python_object_is_among_the_globals_and_errors(read: Reader) -> None:
         "xpcall(function() while true do end end, function() while true do end end)",
         "local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end",
         "while true do pcall(error, 'x') end",
-        "local t = setmetatable({}, {__index = function(t, k) return t[k] end}) while true do pcall(function() return t.x end) end",
+        "local t = setmetatable({}, {__index = function(t, k) return t[k] end})"
+        " while true do pcall(function() return t.x end) end",
+        # where the C stack is nearly used up, the hook itself cannot run
+        "local function dive(n) return setmetatable({}, {__index = function()"
+        " if n > 0 then dive(n - 1) end while true do end end}).x end"
+        " while true do for n = 170, 200 do pcall(dive, n) end end",
         "while true do pcall(string.rep, 'x', 1 << 40) end",
         "local function f() while true do end end RectLight('x')['intensity'] = f()",
         "for _ in function() return 1 end do end",

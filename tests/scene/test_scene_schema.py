@@ -79,7 +79,9 @@ def test_an_attribute_that_accepts_several_interfaces_accepts_each() -> None:
     assert not sheet.attributes["mask"].accepts(camera)
 
 
-@pytest.mark.parametrize(("name", "closest"), [("RectLigth", "RectLight"), ("Xyzzy", None), ("Geometri", None)])
+@pytest.mark.parametrize(
+    ("name", "closest"), [("RectLigth", "RectLight"), ("Xyzzy", None), ("Geometri", "VdbGeometry")]
+)
 def test_the_closest_class_is_one_that_can_be_made(name: str, closest: str | None) -> None:
     assert load_schema().closest(name) == closest
 

@@ -138,6 +138,8 @@ class Parcel:
         for name in ARRAYS:
             self.record[name] = getattr(scene, name).ctypes.data
             self.record["n_" + name] = len(getattr(scene, name))
+        if DISABLE_JIT:
+            self.record = self.record.view(np.recarray)  # kernels name fields as attributes
 
     def close(self) -> None:
         self.bvh.close()

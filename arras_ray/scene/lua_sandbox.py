@@ -55,7 +55,7 @@ class LuaSandbox:
         self._run, *self._tools = self._library(
             "sandbox.lua",
             _tick,
-            lambda line: print_line(line.decode("utf-8", "replace")),
+            lambda line: print_line(_readable(line)),
             limits.instructions,
             min(CHECK_EVERY, limits.instructions),
         )
@@ -78,7 +78,7 @@ class LuaSandbox:
     def run(self, source: bytes, chunk: int, file: str) -> None:
         """Run a scene program as chunk number `chunk`. Raises SceneError with file and line."""
         try:
-            status, message, failed_chunk, line = self._status(source, chunk)
+            status, message, failed_chunk, line, unset = self._status(source, chunk)
         except self._lupa.LuaMemoryError:
             raise self._out_of_memory(file) from None
         if status == "done":
@@ -100,14 +100,14 @@ class LuaSandbox:
             place = {"chunk": int(match[1]), "line": int(match[2])}
         if status == "syntax":
             raise SceneError(f"Lua syntax error: {message}", hint="RDLA scenes are Lua 5.4 programs", **place)
-        raise SceneError(message, **place)
+        hint = ""
+        if unset and "nil value" in message:
+            hint = f"these environment variables were asked for and are not set: {unset}"
+        raise SceneError(message, hint=hint, **place)
 
-    def _status(self, source: bytes, chunk: int) -> tuple[str, str, int, int]:
-        result = self._run(source, chunk)
-        if not isinstance(result, tuple):
-            return result.decode(), "", chunk, 0
-        status, message, failed_chunk, line = result
-        return status.decode(), message.decode("utf-8", "replace"), int(failed_chunk), int(line)
+    def _status(self, source: bytes, chunk: int) -> tuple[str, str, int, int, str]:
+        status, message, failed_chunk, line, unset = self._run(source, chunk)
+        return status.decode(), _readable(message), failed_chunk, line, _readable(unset)
 
     def _out_of_memory(self, file: str) -> SceneError:
         return SceneError(
@@ -115,6 +115,10 @@ class LuaSandbox:
             hint="look for a table or string that grows without end",
             file=file,
         )
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def _tick() -> None:

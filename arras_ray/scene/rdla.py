@@ -56,7 +56,9 @@ def _load(path: Path) -> bytes:
     except FileNotFoundError:
         raise SceneError("there is no such scene file", hint=_where_else(path), file=str(path)) from None
     except OSError as error:
-        raise SceneError(f"the scene file cannot be read: {error.strerror}", file=str(path)) from None
+        raise SceneError(
+            f"the scene file cannot be read: {error.strerror}", hint="it has to be a file you may read", file=str(path)
+        ) from None
 
 
 def _where_else(path: Path) -> str:

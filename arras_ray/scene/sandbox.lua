@@ -7,7 +7,7 @@ local error, next, pcall, rawget, rawlen, select, setmetatable, tostring, type, 
     error, next, pcall, rawget, rawlen, select, setmetatable, tostring, type, xpcall
 local concat, match, math_type, sort, to_number = table.concat, string.match, math.type, table.sort, tonumber
 local getinfo, raw_metatable, sethook = debug.getinfo, debug.getmetatable, debug.sethook
-local load = load
+local getenv, load = os.getenv, load
 
 -- Scene chunks are named "=#1", "=#2" ...: such a name can never be cut short in a message.
 -- Gives the number of the scene chunk that is running (0: none) and its line.
@@ -66,6 +66,14 @@ local function after_pcall(fine, ...)
 end
 local function safe_pcall(...) return after_pcall(pcall(...)) end
 
+local unset = {}
+
+local function noting_getenv(name)
+  local value = getenv(name)
+  if value == nil then unset[#unset + 1] = name end
+  return value
+end
+
 local failed_chunk, failed_line
 
 local function on_error(problem)
@@ -74,17 +82,18 @@ local function on_error(problem)
   return "the program raised a " .. type(problem) .. " as its error"
 end
 
--- status, message, chunk number, line. status: "done", "syntax", "error", "limit" or "interrupted".
+-- status ("done", "syntax", "error", "limit" or "interrupted"), message, chunk number, line, and the environment
+-- variables that were asked for and are not set.
 function run(source, chunk)
   local program, problem = load(source, "=#" .. chunk, "t", _G)
-  if not program then return "syntax", problem, chunk, 0 end
+  if not program then return "syntax", problem, chunk, 0, "" end
   failed_chunk, failed_line = chunk, 0
   sethook(hook, "", step)
   local fine, message = xpcall(program, on_error)
   sethook()
-  if dead then return dead, "", dead_chunk, dead_line end
-  if fine then return "done" end
-  return "error", message, failed_chunk, failed_line
+  if dead then return dead, "", dead_chunk, dead_line, "" end
+  if fine then return "done", "", chunk, 0, "" end
+  return "error", message, failed_chunk, failed_line, concat(unset, ", ")
 end
 
 -- pairs in one fixed order, where Lua's own changes from run to run: a scene must be the same scene every time.
@@ -151,7 +160,7 @@ end
 
 local KEPT = {
   _G = _G, _VERSION = _VERSION, assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs,
-  math = math, next = next, os = {getenv = os.getenv}, pairs = ordered_pairs, pcall = safe_pcall, print = safe_print,
+  math = math, next = next, os = {getenv = noting_getenv}, pairs = ordered_pairs, pcall = safe_pcall, print = safe_print,
   rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
   setmetatable = safe_setmetatable, string = string, table = table, tonumber = tonumber, tostring = tostring,
   type = type, utf8 = utf8, xpcall = safe_xpcall,

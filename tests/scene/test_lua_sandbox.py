@@ -198,3 +198,11 @@ def test_print_goes_to_stderr(read: Reader, capsys: pytest.CaptureFixture[str]) 
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "hello\t1\tnil\tVec3(1, 2.5, 3)\n"
+
+
+def test_an_unset_environment_variable_is_named(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_FOLDER", raising=False)
+    with pytest.raises(SceneError, match="attempt to concatenate a nil value") as caught:
+        read("local folder = os.getenv('NO_SUCH_FOLDER')\nlocal path = folder .. '/x.exr'")
+    assert caught.value.place.endswith("1.rdla:2")
+    assert caught.value.hint == "these environment variables were asked for and are not set: NO_SUCH_FOLDER"

@@ -45,14 +45,13 @@ def test_objects_that_cannot_be_made(class_name: str, name: str, message: str) -
 
 def test_camera_and_layer() -> None:
     context = SceneContext()
-    assert context.camera is None
-    assert context.layer is None
+    assert [context.camera, context.layer] == [None, None]
     first, second = context.create("PerspectiveCamera", "z"), context.create("OrthographicCamera", "a")
     one, two = context.create("Layer", "z layer"), context.create("Layer", "a layer")
-    assert (context.camera, context.layer) == (first, one)
+    assert [context.camera, context.layer] == [first, one]
     context.variables.set("camera", second)
     context.variables.set("layer", two)
-    assert (context.camera, context.layer) == (second, two)
+    assert [context.camera, context.layer] == [second, two]
 
 
 def test_defaults_and_changes() -> None:

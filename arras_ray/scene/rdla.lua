@@ -1,4 +1,4 @@
--- The objects of RDLA in a closed Lua state: constructors, setting and reading attributes, sets, and the strict globals.
+-- The objects of RDLA: constructors, setting and reading attributes, sets, and the strict globals.
 -- Arguments: what sandbox.lua returns past run; what rdla_values.lua returns; a table of functions of the reader
 -- (rdla.py), which never raise: they give a message where something is wrong.
 local place, raw_metatable, getinfo, serials, values, reader = ...
@@ -18,7 +18,8 @@ local function fail(...) error(format(...), 0) end
 
 ---------------------------------------------------------------------------------------------------- objects
 local OBJECT = metatable_of("SceneObject")
-local UNDEF, BIND, BLUR, CLASS = metatable_of("undef"), metatable_of("bind"), metatable_of("blur"), metatable_of("SceneClass")
+local UNDEF, BIND, BLUR = metatable_of("undef"), metatable_of("bind"), metatable_of("blur")
+local CLASS = metatable_of("SceneClass")
 
 local ids = serials          -- object -> its number, counting from 1
 local objects = {}           -- number -> object
@@ -293,7 +294,9 @@ local function add_metadata(id, rows)
     local row = rows[index]
     if kind_of(row) ~= "table" or #row ~= 3 then fail("%s: row #%d must be {name, type, value}", names[id], index) end
     for column = 1, 3 do
-      if type(row[column]) ~= "string" then fail("%s: row #%d: column %d must be a string", names[id], index, column) end
+      if type(row[column]) ~= "string" then
+        fail("%s: row #%d: column %d must be a string", names[id], index, column)
+      end
       texts[#texts + 1] = row[column]
     end
   end
@@ -414,7 +417,8 @@ setmetatable(globals, {
   __newindex = function(_, name, value)
     if name == "debug" then fail("'debug' is not available in scenes") end
     if not declared[name] and getinfo(2, "S").what ~= "main" then
-      fail("global variable '%s' cannot be made inside a function; assign to it outside first, or make it local", tostring(name))
+      fail("global variable '%s' cannot be made inside a function; assign to it outside first, or make it local",
+        tostring(name))
     end
     declared[name] = true
     rawset(globals, name, value)

@@ -74,7 +74,8 @@ local function Rgb(r, g, b, ...)
 end
 
 local function Rgba(r, g, b, a, ...)
-  if type(r) ~= "number" or type(g) ~= "number" or type(b) ~= "number" or type(a) ~= "number" or select("#", ...) > 0 then
+  if type(r) ~= "number" or type(g) ~= "number" or type(b) ~= "number" or type(a) ~= "number"
+    or select("#", ...) > 0 then
     refuse_arguments("Rgba", 4, r, g, b, a)
   end
   return setmetatable({[0] = rounded(r), rounded(g), rounded(b), rounded(a)}, RGBA)

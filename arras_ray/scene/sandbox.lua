@@ -1,5 +1,6 @@
 -- Closes a fresh Lua state down to what a scene program may use, and runs scene programs under an instruction limit.
--- Arguments: tick() is called now and then (it may raise); print_line(text); limit in VM instructions; step between checks.
+-- Arguments: tick(), called now and then (it may raise); print_line(text); limit in VM instructions; step between two
+-- looks at it.
 -- Returns run(source, chunk), place(), raw_metatable(value), getinfo and serials (object -> its place in pairs).
 local tick, print_line, limit, step = ...
 
@@ -160,7 +161,8 @@ end
 
 local KEPT = {
   _G = _G, _VERSION = _VERSION, assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs,
-  math = math, next = next, os = {getenv = noting_getenv}, pairs = ordered_pairs, pcall = safe_pcall, print = safe_print,
+  math = math, next = next, os = {getenv = noting_getenv}, pairs = ordered_pairs, pcall = safe_pcall,
+  print = safe_print,
   rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
   setmetatable = safe_setmetatable, string = string, table = table, tonumber = tonumber, tostring = tostring,
   type = type, utf8 = utf8, xpcall = safe_xpcall,

@@ -62,7 +62,7 @@ from arras_ray.kernels.sampler import (
     sample_2d,
 )
 from arras_ray.kernels.texture import eval_map, mean
-from arras_ray.kernels.vec import add, dot, frame, luminance, max_component, mul, scale, to_local, to_world
+from arras_ray.kernels.vec import add, dot, frame, max_component, mul, scale, to_local, to_world
 
 BLACK = (ZERO, ZERO, ZERO)
 NO_LOG = np.uint64(0)
@@ -337,7 +337,7 @@ def follow(scene, ray, log, pixel, sample, vertex, p, ns, o, d, throughput, pdf,
             or (lobe == GLOSSY and n_glossy < settings.max_glossy_depth)
             or (lobe == MIRROR and n_mirror < settings.max_mirror_depth)
         )
-        bright = luminance(throughput)
+        bright = max_component(throughput)
         if going_on and bright < settings.roulette_threshold:
             chance = bright / settings.roulette_threshold
             if draw_1d(pixel, stratum, vertex, DIM_ROULETTE) >= chance:

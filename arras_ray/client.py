@@ -8,7 +8,6 @@ with render_session(load_definition("mcrt_progressive"), message) as render:
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
@@ -23,7 +22,6 @@ import numpy as np
 from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ReadyTimeout
 from arras_ray.film import place_tiles
 from arras_ray.messages import ProgressiveFrame, RDLMessage, RenderStatus
-from arras_ray.placement import embedded_size
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
@@ -45,40 +43,6 @@ STOP_SECONDS = 0.8
 OVER = ("finished", "cancelled", "failed")
 
 STATUS_ORDER = ("STARTED", "RENDERING", "CANCELLED", "FINISHED")
-
-
-def connect(
-    definition: SessionDefinition,
-    *,
-    address: str | None = None,
-    num_mcrt: int | None = None,
-    num_cores: int | None = None,
-    dashboard: bool = False,
-) -> Cluster:
-    """Join a Ray cluster, or start an embedded Ray that is just large enough for a session. Close it after the render.
-
-    address: HOST:PORT, "local" for an embedded Ray, "auto" for a cluster on this machine; None looks in $RAY_ADDRESS,
-    then on this machine, and falls back to an embedded Ray. `note` of the result tells the user which it is and by how
-    much the machine is overbooked. Raise ClusterError.
-    """
-    import psutil
-
-    from arras_ray.actors import cluster as clusters
-
-    computations = definition.expand(num_mcrt)
-    definition.check_render(computations)
-    size = embedded_size(computations, usable_cores(), psutil.virtual_memory().total, num_cores)
-    cluster = clusters.connect(address, cpus=size.cpus, memory=size.memory, dashboard=dashboard)
-    if cluster.embedded and size.note:
-        cluster.note = f"{cluster.note}; {size.note}"
-    return cluster
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def render_session(
@@ -174,33 +138,43 @@ class SessionRender:
         self.width, self.height, self.spp = state.loaded.width, state.loaded.height, state.loaded.spp
 
     def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
-        """Tiles that changed after version `since` of an earlier frame (0: all), or None after `timeout` seconds.
+        """Tiles that changed after version `since` of an earlier frame (0: all); None when nothing did within
+        `timeout` seconds, or ever will. With several merges a frame may hold the tiles of some of them."""
+        if since != self._version:
+            self._shards, self._frames = [_Shard() for _ in self._running.merges], {}
+        deadline = time.monotonic() + timeout
+        while parts := self._next_parts(max(0.0, deadline - time.monotonic())):
+            news = [part for i, part in parts if self._shards[i].is_news(part)]
+            for i, part in parts:
+                self._shards[i].take(part)
+            if news:
+                self._version += 1
+                return self._joined(news)
+        return None
 
-        Once the render is over, an answer comes at once.
-        """
+    def _next_parts(self, timeout: float) -> list[tuple[int, ProgressiveFrame]]:
+        """Frames of the merges that have one, with the merges' numbers; every merge that goes on is asked by then."""
         import ray
 
-        merges = self._running.merges
-        if since != self._version:
-            self._shards, self._frames = [_Shard() for _ in merges], {}
         asked = set(self._frames.values())
-        for i, merge in enumerate(merges):
-            if i not in asked:
+        for i, merge in enumerate(self._running.merges):
+            if i not in asked and not self._shards[i].over:
                 self._frames[merge.frame.remote(self._shards[i].version, max(timeout, LOOK_SECONDS))] = i
-        ready, waiting = ray.wait(list(self._frames), num_returns=1, timeout=timeout)
-        if ready and waiting:
-            ready += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
-        parts = []
-        for ref in ready:
-            i = self._frames.pop(ref)
-            part = self._ask(ref)
-            if part is not None and (len(part.tiles) or part.status != self._shards[i].status):
-                self._shards[i] = _Shard(part.version, part.progress, part.status)
-                parts.append(part)
-        if not parts:
-            return None
-        self._version += 1
-        return self._joined(parts)
+        parts: list[tuple[int, ProgressiveFrame]] = []
+        deadline = time.monotonic() + timeout
+        while self._frames and not parts:
+            left = max(0.0, deadline - time.monotonic())
+            ready, waiting = ray.wait(list(self._frames), num_returns=1, timeout=left)
+            if not ready:
+                break
+            if waiting:
+                ready += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
+            for ref in ready:
+                i = self._frames.pop(ref)
+                part = self._ask(ref)
+                if part is not None:
+                    parts.append((i, part))
+        return parts
 
     def status(self) -> RenderStatus:
         """Where the render stands. A session that ended by itself is "failed", with its error."""
@@ -327,3 +301,13 @@ class _Shard:
     version: int = 0
     progress: float = 0.0
     status: str = "STARTED"
+
+    @property
+    def over(self) -> bool:
+        return self.status in ("FINISHED", "CANCELLED")
+
+    def is_news(self, part: ProgressiveFrame) -> bool:
+        return bool(len(part.tiles)) or part.status != self.status
+
+    def take(self, part: ProgressiveFrame) -> None:
+        self.version, self.progress, self.status = part.version, part.progress, part.status

@@ -1,7 +1,7 @@
 """supervisor: owns a session. It places it, starts its computations, hears whether they live, and ends it.
 
-A detached actor: it outlives the client that made it by CLIENT_SECONDS and then takes the session down, so nothing is
-left when a client is killed. Everything of the session is made here and therefore dies with it.
+A detached actor: it outlives its client by some seconds and then takes the session down, so nothing is left when a
+client is killed. Everything of the session is made here and therefore dies with it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from arras_ray.messages import RDLMessage
 from arras_ray.placement import NodeFacts, Placement, place
 from arras_ray.session_definition import Computation
 
-CLIENT_SECONDS = 10.0
-"""A client tells every second that it is there. One that is silent for so long is gone."""
-
 PING_SECONDS = 1.0
 LOADING_PING_SECONDS = 0.25
 """Between two questions to a computation, and while some load: their states are what the user watches then."""
 
 START_SECONDS = 1.0
 """After the first mcrt is ready the others get so long to be ready too, then the render begins."""
+
+FREED_SECONDS = 1.0
+"""Ray's count of what is free is at most so old."""
 
 PLACE_SECONDS = 5.0
 """A group that was checked to fit is there at once, unless another session was quicker."""
@@ -38,7 +38,10 @@ END_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Order:
-    """What a client asks of a session. versions: its own. engine: module:function that makes an mcrt's engine."""
+    """What a client asks of a session. versions: its own. engine: module:function that makes an mcrt's engine.
+
+    client_seconds: a client tells every second that it is there; one that is silent for so long is gone.
+    """
 
     computations: tuple[Computation, ...]
     message: RDLMessage
@@ -46,6 +49,7 @@ class Order:
     engine: str
     num_cores: int | None = None
     time_limit: float | None = None
+    client_seconds: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ class Supervisor:
         """Check that the session fits, and make its placement group: one bundle a computation, each on its node."""
         from ray.util.placement_group import placement_group
 
-        placement = place(self._order.computations, nodes(), self._order.num_cores)
+        placement = self._fitting()
         self._group = placement_group(
             placement.bundles,
             name=self.session,
@@ -202,6 +206,17 @@ class Supervisor:
                 hint="try again, or look with `arras-ray ps` at what runs",
             )
         return placement
+
+    def _fitting(self) -> Placement:
+        """Where the session fits. What another one gave back is counted a moment later, so a no is asked again."""
+        deadline = time.monotonic() + FREED_SECONDS
+        while True:
+            try:
+                return place(self._order.computations, nodes(), self._order.num_cores)
+            except ResourcesError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def _forgotten(self) -> bool:
         import ray
@@ -226,7 +241,7 @@ class Supervisor:
                 self._hear(ref)
             if self._stage == "loading" and self._enough_ready():
                 self._begin()
-            if time.monotonic() - self._heard_at > CLIENT_SECONDS:
+            if time.monotonic() - self._heard_at > self._order.client_seconds:
                 self.end()
                 ray.kill(ray.get_runtime_context().current_actor)
 

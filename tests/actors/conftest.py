@@ -1,0 +1,73 @@
+"""A real Ray for the tests of actors: embedded, one for each module, with a home of its own that must stay empty."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_engine import Stage
+
+from arras_ray.actors import cluster
+from arras_ray.session_definition import SessionDefinition, load_definition, parse_definition
+
+HERE = Path(__file__).parent
+
+CPUS = 6
+MEMORY = 8 << 30
+
+TWO_MERGES = """{"computations": {
+    "dispatch": {"dso": "libcomputation_progmcrt_dispatch.so",
+        "requirements": {"resources": {"cores": 0, "memoryMB": 64}}},
+    "mcrt": {"dso": "libcomputation_progmcrt.so", "arrayExpand": 2,
+        "requirements": {"resources": {"cores": 1, "memoryMB": 64}}},
+    "merge": {"dso": "libcomputation_progmcrt_merge.so", "arrayExpand": 2,
+        "requirements": {"resources": {"cores": 0, "memoryMB": 64}}}
+}}"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty home folder. Processes that start from now on find the modules of this folder."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        patch.setenv("PYTHONPATH", f"{HERE}:{HERE.parent.parent}")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def ray_here(home: Path) -> Iterator[cluster.Cluster]:
+    """An embedded Ray for a module's tests."""
+    with cluster.connect("local", cpus=CPUS, memory=MEMORY) as connected:
+        yield connected
+
+
+@pytest.fixture
+def definition() -> SessionDefinition:
+    return load_definition("mcrt_progressive_n")
+
+
+@pytest.fixture
+def two_merges() -> SessionDefinition:
+    return parse_definition(TWO_MERGES, "two_merges")
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A gate for an mcrt; open at the end, whatever happened."""
+    gate = Stage(tmp_path)
+    yield gate
+    gate.open()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ray leaves a few descriptors to the garbage collector, which Python warns of; ours are looked for elsewhere."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore:.*:ResourceWarning:ray"))
+
+
+if sys.platform == "win32":  # Ray has no clusters there
+    collect_ignore_glob = ["test_*.py"]

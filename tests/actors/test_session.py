@@ -1,0 +1,258 @@
+"""Sessions on a real Ray with an engine that draws numbers: same bits however the work is shared, faults, ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+from conftest import CPUS, MEMORY
+from fake_engine import Stage, load, scene
+
+from arras_ray import client
+from arras_ray.actors import launch
+from arras_ray.actors.cluster import NAMESPACE, Cluster
+from arras_ray.actors.handshake import versions
+from arras_ray.actors.supervisor import Order, nodes
+from arras_ray.client import SessionRender, render_session
+from arras_ray.errors import ClusterError, ComputationError, ResourcesError, SceneError
+from arras_ray.film import place_tiles
+from arras_ray.local_render import LocalRender
+from arras_ray.messages import RDLMessage, RenderStatus
+from arras_ray.session_definition import SessionDefinition
+
+ENGINE = "fake_engine:load"
+PATIENCE = 60.0
+"""Seconds after which a test gives up; none waits that long when all is well."""
+
+
+def reference(message: RDLMessage) -> np.ndarray:
+    """The picture by one process, without Ray."""
+    return LocalRender(load(message, threads=1), 1).final()
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for a condition; fail, with what was waited for, when it does not come."""
+    deadline = time.monotonic() + PATIENCE
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+    return result
+
+
+def to_its_end(render: SessionRender) -> RenderStatus:
+    until(lambda: render.status().stage in client.OVER, "the end of the render")
+    return render.status()
+
+
+def nothing_is_left() -> bool:
+    """No actor and no group of ours, and all cores and memory are free (Ray counts them a moment later)."""
+    return not our_actors() and not groups() and [(n.cpus, n.memory) for n in nodes()] == [(CPUS, MEMORY)]
+
+
+def our_actors() -> list[str]:
+    return [a["name"] for a in ray.util.list_named_actors(all_namespaces=True) if a["namespace"] == NAMESPACE]
+
+
+def groups() -> list[dict[str, Any]]:
+    table: dict[str, dict[str, Any]] = ray.util.placement_group_table()
+    return [group for group in table.values() if group["state"] != "REMOVED"]
+
+
+@pytest.mark.parametrize("num_mcrt", [1, 2, 5])
+def test_the_bits_do_not_depend_on_how_many_mcrts_share_the_work(
+    ray_here: Cluster, definition: SessionDefinition, num_mcrt: int
+) -> None:
+    message = scene(warnings=["2 lights were left out, first: /sky"])
+    stages: list[str] = []
+    with render_session(
+        definition, message, cluster=ray_here, num_mcrt=num_mcrt, engine=ENGINE, report=stages.append
+    ) as render:
+        status = to_its_end(render)
+        picture = render.final()
+    np.testing.assert_array_equal(picture, reference(message))
+    assert (status.stage, status.samples) == ("finished", 200 * 150 * 40)
+    assert sum(row.samples for row in status.mcrts) == status.samples
+    assert len(status.mcrts) == num_mcrt
+    assert status.warnings == ("2 lights were left out, first: /sky",)  # said by every mcrt, told once
+    assert (stages[0], stages[-1]) == ("placing", "rendering")
+
+
+def test_frames_of_two_merge_shards_make_the_same_picture(ray_here: Cluster, two_merges: SessionDefinition) -> None:
+    message = scene(width=500, height=300, spp=20)
+    seen = np.zeros((300, 500, 4), "f4")
+    version, status, progress = 0, "", [0.0]
+    with render_session(two_merges, message, cluster=ray_here, engine=ENGINE) as render:
+        while (frame := render.frame(version, PATIENCE)) is not None:
+            assert frame.version > version
+            place_tiles(seen, frame.tiles, frame.pixels)
+            version, status = frame.version, frame.status
+            progress.append(frame.progress)
+        again: list[int] = []
+        since = 0
+        while (frame := render.frame(since, PATIENCE)) is not None:
+            again += frame.tiles.tolist()
+            since = frame.version
+        picture = render.final()
+    assert status == "FINISHED"
+    assert progress[-1] == 1.0
+    assert sorted(again) == list(range(8 * 5))
+    assert progress == sorted(progress)
+    np.testing.assert_array_equal(picture, reference(message))
+    np.testing.assert_array_equal(seen, picture)
+
+
+def test_each_computation_runs_in_its_bundle(ray_here: Cluster, definition: SessionDefinition) -> None:
+    with render_session(definition, scene(), cluster=ray_here, num_mcrt=2, num_cores=2, engine=ENGINE) as render:
+        where = {row["computation"]: row for row in render.where()}
+        (group,) = groups()
+        actors = our_actors()
+        to_its_end(render)
+    node = ray.nodes()[0]
+    assert set(where) == {"dispatch", "merge", "mcrt_i0", "mcrt_i1"}
+    assert {f"{render.name}/{name}" for name in [*where, "supervisor"]} == set(actors)
+    for name, row in where.items():
+        computes = name.startswith("mcrt")
+        assert row["cpus"] == (2.0 if computes else 0.0)
+        assert row["threads"] == (2 if computes else 1)
+        assert row["node_id"] == node["NodeID"]
+        assert row["group"] == group["placement_group_id"]
+        assert row["memory"] >= 256 << 20
+    assert len({row["pid"] for row in where.values()}) == 4
+    assert not our_actors()
+    assert not groups()
+    until(nothing_is_left, "the bundles to be given back")
+
+
+def test_a_killed_mcrt_costs_its_leases_and_nothing_else(
+    ray_here: Cluster, definition: SessionDefinition, stage: Stage
+) -> None:
+    message = scene(stages=str(stage.folder), hold_from=15)
+    with render_session(definition, message, cluster=ray_here, num_mcrt=3, engine=ENGINE) as render:
+        pid = stage.reached()
+        (victim,) = [row["computation"] for row in render.where() if row["pid"] == pid]
+        held = next(row.open_leases for row in render.status().mcrts if row.name == victim)
+        os.kill(pid, signal.SIGKILL)
+        status = to_its_end(render)
+        picture = render.final()
+    assert held > 0
+    assert status.stage == "finished"
+    (warning,) = status.warnings
+    assert warning.startswith(f"{victim} on ")
+    assert "was lost" in warning
+    assert {row.name: row.state for row in status.mcrts}[victim] == "lost"
+    assert status.samples == status.total_samples
+    np.testing.assert_array_equal(picture, reference(message))
+
+
+def test_the_last_mcrt_killed_ends_the_render_with_the_picture_so_far(
+    ray_here: Cluster, definition: SessionDefinition, stage: Stage
+) -> None:
+    message = scene(stages=str(stage.folder), hold_from=15)
+    with render_session(definition, message, cluster=ray_here, num_mcrt=1, engine=ENGINE) as render:
+        os.kill(stage.reached(), signal.SIGKILL)
+        status = to_its_end(render)
+        picture = render.final()
+    assert status.stage == "failed"
+    assert "no mcrt is left" in status.error
+    assert 0 < status.samples < status.total_samples
+    assert picture.any()
+
+
+@pytest.mark.parametrize("victim", ["merge", "dispatch", "supervisor"])
+def test_a_lost_part_of_the_session_is_told(ray_here: Cluster, definition: SessionDefinition, victim: str) -> None:
+    message = scene(pause=0.05)
+    with render_session(definition, message, cluster=ray_here, num_mcrt=1, engine=ENGINE) as render:
+        actor = ray.get_actor(f"{render.name}/{victim}", NAMESPACE)
+        os.kill(ray.get(actor.join.remote()).pid, signal.SIGKILL)
+        status = to_its_end(render)
+    assert status.stage == "failed"
+    assert (victim if victim != "supervisor" else "ended") in status.error
+    assert not our_actors()
+    assert not groups()
+
+
+def test_a_stop_keeps_what_was_rendered(ray_here: Cluster, definition: SessionDefinition, stage: Stage) -> None:
+    message = scene(stages=str(stage.folder), hold_from=15)
+    with render_session(definition, message, cluster=ray_here, num_mcrt=2, engine=ENGINE) as render:
+        stage.reached()
+        for name in ("mcrt_i0", "mcrt_i1"):  # one of them is busy, and answers
+            assert ray.get(ray.get_actor(f"{render.name}/{name}", NAMESPACE).ping.remote(), timeout=PATIENCE) == "ready"
+        render.stop()
+        picture = render.final()  # the gate is shut: only the cancel word can have ended that lease
+        status = render.status()
+    assert status.stage == "cancelled"
+    assert 0 < status.samples < status.total_samples
+    assert all(row.open_leases == 0 for row in status.mcrts)
+    # Each unit is in the picture as a whole or not at all: its pixels are means over the samples it has.
+    assert picture.any()
+    assert picture.max() < 1.0
+
+
+def test_the_time_limit_ends_a_render_as_finished(ray_here: Cluster, definition: SessionDefinition) -> None:
+    message = scene(width=640, height=640, spp=1000, pause=0.01)
+    with render_session(definition, message, cluster=ray_here, num_mcrt=1, time_limit=0.5, engine=ENGINE) as render:
+        status = to_its_end(render)
+    assert status.stage == "finished"
+    assert 0 < status.samples < status.total_samples
+    assert status.seconds >= 0.5
+
+
+def test_what_does_not_fit_is_told_with_the_table_and_leaves_nothing(
+    ray_here: Cluster, definition: SessionDefinition
+) -> None:
+    with pytest.raises(ResourcesError) as refused:
+        render_session(definition, scene(), cluster=ray_here, num_mcrt=50, engine=ENGINE)
+    assert {row.computation for row in refused.value.table} > {"dispatch", "merge", "mcrt_i0", "mcrt_i49"}
+    assert not our_actors()
+    until(nothing_is_left, "the session to be gone")
+
+
+def test_an_error_of_the_scene_arrives_as_it_was_raised(ray_here: Cluster, definition: SessionDefinition) -> None:
+    with pytest.raises(SceneError, match="no camera") as failed:
+        render_session(definition, scene(**{"raise": "no camera"}), cluster=ray_here, num_mcrt=1, engine=ENGINE)
+    assert failed.value.place == "fake.rdla:7"
+    assert not our_actors()
+    assert not groups()
+
+
+def test_an_engine_that_cannot_be_found_is_told(ray_here: Cluster, definition: SessionDefinition) -> None:
+    with pytest.raises(ComputationError, match=r"mcrt_i0 on .* failed: .*no_such_module"):
+        render_session(definition, scene(), cluster=ray_here, num_mcrt=1, engine="no_such_module:load")
+
+
+def test_computations_of_other_versions_are_refused(
+    ray_here: Cluster, definition: SessionDefinition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arras_ray.actors.handshake.__version__", "0.0.1")
+    with pytest.raises(ClusterError, match=r"other versions: arras-ray .* there, 0\.0\.1 here"):
+        render_session(definition, scene(), cluster=ray_here, num_mcrt=1, engine=ENGINE)
+
+
+def test_a_name_is_taken_once(ray_here: Cluster, definition: SessionDefinition) -> None:
+    message = scene(pause=0.05)
+    with (
+        render_session(definition, message, cluster=ray_here, num_mcrt=1, name="shot", engine=ENGINE),
+        pytest.raises(ClusterError, match="shot runs already"),
+    ):
+        render_session(definition, message, cluster=ray_here, num_mcrt=1, name="shot", engine=ENGINE)
+    assert launch.sessions() == []
+
+
+def test_a_session_ends_when_its_client_is_gone(ray_here: Cluster, definition: SessionDefinition) -> None:
+    order = Order(definition.expand(1), scene(pause=0.05), versions(), ENGINE, client_seconds=1.0)
+    supervisor = launch.supervisor("orphan", order)
+    ray.get(supervisor.create.remote(), timeout=PATIENCE)
+    assert launch.sessions() == ["orphan"]
+    until(nothing_is_left, "a session without a client to end")
+
+
+def test_the_fake_engine_draws_something() -> None:
+    """Else equal pictures would prove nothing."""
+    picture = reference(scene())
+    assert len(np.unique(picture)) > 10_000

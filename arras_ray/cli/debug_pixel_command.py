@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from typing import Any
 
 import click
@@ -12,7 +13,10 @@ from arras_ray.cli.options import debug_option, overrides, picture_options
 from arras_ray.cli.text import table_text
 from arras_ray.errors import UsageError
 
-LEADING = ("depth", "event", "object", "material", "position", "normal", "t", "throughput", "radiance")
+LEADING = (
+    *("depth", "event", "object", "material", "light", "lobe"),
+    *("position", "normal", "direction", "t", "pdf", "throughput", "radiance", "alpha"),
+)
 """Columns that come first, in this order; a vertex may have others."""
 
 
@@ -41,15 +45,16 @@ def debug_pixel(
     from arras_ray.messages import RDLMessage
     from arras_ray.scene import read_scene
 
-    with Interrupt():
+    with Interrupt(), ExitStack() as stack:
         context = interruptible(lambda: read_scene(scenes))
         message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=overrides(size, spp, seed))
-        engine = interruptible(lambda: engine_room.load(message, threads=1))
+        engine = stack.enter_context(closing(interruptible(lambda: engine_room.load(message, threads=1))))
         if not (0 <= x < engine.width and 0 <= y < engine.height):
             raise UsageError(
                 f"pixel ({x}, {y}) is outside the picture of {engine.width}x{engine.height}",
                 hint="X and Y count from 0 at the bottom-left corner",
             )
+        interruptible(lambda: engine_room.warm(lambda text: click.echo(text, err=True)))
         vertices = interruptible(lambda: engine.trace_pixel(x, y, sample))
     click.echo(f"pixel ({x}, {y}) from the bottom-left, sample {sample}, picture {engine.width}x{engine.height}")
     click.echo(vertices_text(vertices))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,9 +61,9 @@ def start_local(
         told.warnings([f"{', '.join(ignored)}: without meaning for --engine local, which is one process"])
     threads = wishes.threads or wishes.num_cores or usable_cores()
     told.step("flattening")
-    engine = interruptible(lambda: engine_room.load(message, threads=threads))
+    engine = stack.enter_context(closing(interruptible(lambda: engine_room.load(message, threads=threads))))
     told.warnings(list(engine.warnings))
-    interruptible(lambda: engine_room.warm(lambda text: told.step("compiling", text)))
+    interruptible(lambda: engine_room.warm(lambda _: told.step("compiling")))
     told.step("rendering", f"{engine.width}x{engine.height}, {engine.spp} spp, {threads} threads")
     return stack.enter_context(LocalRender(engine, threads, time_limit=wishes.time_limit))
 

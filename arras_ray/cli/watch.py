@@ -26,11 +26,11 @@ class Told:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._warnings: set[str] = set()
-        self._step = ""
+        self._steps: set[str] = set()
 
     def step(self, name: str, detail: str = "") -> None:
-        if name != self._step:
-            self._step = name
+        if name not in self._steps:
+            self._steps.add(name)
             self._report.step(name, detail)
 
     def warnings(self, warnings: tuple[str, ...] | list[str]) -> None:

@@ -11,8 +11,9 @@ import math
 import numpy as np
 
 from arras_ray.kernels.config import ZERO, entry, kernel
-from arras_ray.kernels.integrator import NO_LOG, camera_sample
+from arras_ray.kernels.integrator import camera_sample
 from arras_ray.kernels.sampler import pixel_key
+from arras_ray.kernels.story import NO_LOG
 from arras_ray.messages import BLOCK, TILE
 
 BLOCKS = TILE // BLOCK

@@ -5,8 +5,8 @@ Directions are local to the shading frame, z along the normal, both away from th
     (kd, wm, ws, alpha, ior, metal, edge)
 
 kd: (3,) diffuse albedo left by the layer above; wm, ws: weights of conductor and dielectric reflection; alpha: GGX
-width, roughness squared, 0 for a mirror; ior: of the dielectric; metal, edge: (3,) reflectivity and edge tint. Sampling takes
-the diffuse lobe with probability qd and the specular one with qs = 1 - qd.
+width, roughness squared, 0 for a mirror; ior: of the dielectric; metal, edge: (3,) reflectivity and edge tint.
+Sampling takes the diffuse lobe with probability qd and the specular one with 1 - qd.
 """
 
 from __future__ import annotations

@@ -62,6 +62,7 @@ PI = np.float32(np.pi)
 INV_PI = np.float32(1.0 / np.pi)
 TWO_PI = np.float32(2.0 * np.pi)
 INV_TWO_PI = np.float32(0.5 / np.pi)
+BLACK = (ZERO, ZERO, ZERO)
 
 ORIGIN_ERROR = np.float32(2.0**-19)
 """Relative error of a hit point with a margin; next rays start that far off the surface (Pharr et al., PBR 4, 6.8)."""

@@ -2,9 +2,6 @@
 
 A path is followed from the camera through mirrors; at its first other hit it splits as MoonRay's does, into
 light_samples a light and bsdf_samples a lobe. Each BSDF sample goes on as a single path (`follow`).
-
-`direct_light` samples lights from a vertex; `lights_along` collects the lights a BSDF-sampled ray passes on its way.
-The latter count for the vertex the ray left, so both see the same set of lights.
 """
 
 from __future__ import annotations
@@ -17,21 +14,18 @@ from arras_ray.kernels.bsdf import (
     MIRROR,
     diffuse_share,
     eval_bsdf,
-    make_closure,
     sample_diffuse,
     sample_glossy,
     specular_fresnel,
 )
 from arras_ray.kernels.camera import camera_ray
-from arras_ray.kernels.config import INF, ONE, ZERO, inlined, kernel
-from arras_ray.kernels.intersect import any_hit, closest_hit, spawn, surface_at
+from arras_ray.kernels.config import BLACK, INF, ONE, ZERO, kernel
+from arras_ray.kernels.illumination import direct_light, lights_along, meets_light
+from arras_ray.kernels.intersect import closest_hit, spawn, surface_at
 from arras_ray.kernels.layout import (
-    ENV_LIGHT,
     EVENT_BSDF,
     EVENT_EMISSION,
     EVENT_HIT,
-    EVENT_LIGHT,
-    EVENT_LIGHT_SAMPLE,
     EVENT_MISS,
     EVENT_ROULETTE,
     NONE,
@@ -39,195 +33,12 @@ from arras_ray.kernels.layout import (
     SEE_DIFFUSE,
     SEE_GLOSSY,
     SEE_MIRROR,
-    SEE_SHADOW,
 )
-from arras_ray.kernels.light import intersect_light, light_pdf, power_heuristic, sample_light
-from arras_ray.kernels.parcels import (
-    LOG_LINES,
-    assignments_of,
-    camera_lights_of,
-    light_ids_of,
-    lights_of,
-    log_of,
-    materials_of,
-)
-from arras_ray.kernels.sampler import (
-    DIM_BSDF,
-    DIM_LIGHT,
-    DIM_LOBE,
-    DIM_PIXEL,
-    DIM_ROULETTE,
-    draw_1d,
-    draw_2d,
-    sample_2d,
-)
-from arras_ray.kernels.texture import eval_map, mean
+from arras_ray.kernels.material import closure_at
+from arras_ray.kernels.parcels import assignments_of
+from arras_ray.kernels.sampler import DIM_BSDF, DIM_LOBE, DIM_PIXEL, DIM_ROULETTE, draw_1d, draw_2d, sample_2d
+from arras_ray.kernels.story import NO_LOG, log_event
 from arras_ray.kernels.vec import add, dot, frame, max_component, mul, scale, to_local, to_world
-
-BLACK = (ZERO, ZERO, ZERO)
-NO_LOG = np.uint64(0)
-"""In place of a path story's address: nothing is told."""
-SHADOW_LENGTH = np.float32(1.0 - 2.0**-14)
-"""Shadow rays stop just short of their light, so that geometry lying in its plane does not hide it."""
-
-LIGHT_STRIDE = np.uint32(0x5851F42D)
-
-
-@kernel
-def log_event(log, depth, event, geometry, primitive, material, light, t, p, n, throughput, radiance, pdf):
-    """One line of a path's story at address `log`; its first record counts the lines."""
-    lines = log_of(log)
-    i = lines[0].depth + 1
-    if i < LOG_LINES:
-        lines[0].depth = i
-        line = lines[i]
-        line.depth = depth
-        line.event = event
-        line.geometry = geometry
-        line.primitive = primitive
-        line.material = material
-        line.light = light
-        line.t = t
-        line.pdf = pdf
-        for k in range(3):
-            line.position[k] = p[k]
-            line.normal[k] = n[k]
-            line.throughput[k] = throughput[k]
-            line.radiance[k] = radiance[k]
-
-
-@kernel
-def clamp01(x):
-    return min(max(x, ZERO), ONE)
-
-
-@kernel
-def clamp_color(c):
-    return (clamp01(c[0]), clamp01(c[1]), clamp01(c[2]))
-
-
-@kernel
-def bound_color(scene, value, map_id, g, index, row, u, v, p, ng, ns):
-    c = (value[0], value[1], value[2])
-    if map_id != NONE and max_component(c) > ZERO:
-        c = mul(c, eval_map(scene, map_id, g, index, row, u, v, p, ng, ns))
-    return c
-
-
-@kernel
-def bound_float(scene, value, map_id, g, index, row, u, v, p, ng, ns):
-    x = value
-    if map_id != NONE and x != ZERO:
-        x = x * mean(eval_map(scene, map_id, g, index, row, u, v, p, ng, ns))
-    return x
-
-
-@kernel
-def closure_at(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o):
-    """The closure and emission of a material at a hit: each value times its map, clamped as MoonRay clamps it."""
-    m = materials_of(scene)[material_id]
-    albedo = clamp_color(bound_color(scene, m.albedo, m.albedo_map, g, index, row, u, v, p, ng, ns))
-    emission = bound_color(scene, m.emission, m.emission_map, g, index, row, u, v, p, ng, ns)
-    specular = clamp01(bound_float(scene, m.specular, m.specular_map, g, index, row, u, v, p, ng, ns))
-    if specular <= ZERO:
-        return (albedo, ZERO, ZERO, ZERO, ONE, BLACK, BLACK), emission
-    roughness = clamp01(bound_float(scene, m.roughness, m.roughness_map, g, index, row, u, v, p, ng, ns))
-    metallic = clamp01(bound_float(scene, m.metallic, m.metallic_map, g, index, row, u, v, p, ng, ns))
-    metal = BLACK
-    edge = BLACK
-    if metallic > ZERO:
-        metal = clamp_color(bound_color(scene, m.metallic_color, m.metallic_color_map, g, index, row, u, v, p, ng, ns))
-        edge = clamp_color(
-            bound_color(scene, m.metallic_edge_color, m.metallic_edge_color_map, g, index, row, u, v, p, ng, ns)
-        )
-    return make_closure(albedo, specular, roughness, metallic, metal, edge, m.ior, cos_o), emission
-
-
-@inlined
-def direct_light(scene, ray, row, n_samples, pixel, sample, vertex, p, ng, ns, error, s, t, wo, closure, qd, n_bsdf,
-                 log, depth, throughput):  # fmt: skip
-    """Light reflected at p from n_samples of each light of a Layer row, MIS-weighted against n_bsdf BSDF samples."""
-    lights = lights_of(scene)
-    light_ids = light_ids_of(scene)
-    assignment = assignments_of(scene)[row]
-    kd, wm, ws, alpha, ior, metal, edge = closure
-    total = BLACK
-    share = ONE / np.float32(n_samples)
-    for i in range(assignment.first_light, assignment.first_light + assignment.n_lights):
-        light_id = light_ids[i]
-        light = lights[light_id]
-        key = pixel + np.uint32(np.uint32(light_id) * LIGHT_STRIDE)
-        for k in range(n_samples):
-            u0, u1 = draw_2d(key, sample * n_samples + k, vertex, DIM_LIGHT)
-            d, distance, pdf = sample_light(light, p, ns, u0, u1)
-            if pdf <= ZERO or dot(d, ng) <= ZERO:
-                continue
-            f, bsdf_pdf = eval_bsdf(wo, to_local(s, t, ns, d), kd, wm, ws, alpha, ior, metal, edge, qd)
-            if max_component(f) <= ZERO:
-                continue
-            if any_hit(scene, ray, spawn(p, ng, error, d), d, distance * SHADOW_LENGTH, SEE_SHADOW):
-                continue
-            weight = power_heuristic(n_samples, pdf, n_bsdf, bsdf_pdf) * share / pdf
-            radiance = (light.radiance[0], light.radiance[1], light.radiance[2])
-            gain = scale(mul(f, radiance), weight)
-            total = add(total, gain)
-            if log != NO_LOG:
-                log_event(log, depth, EVENT_LIGHT_SAMPLE, NONE, NONE, NONE, light_id, distance, p, d, throughput,
-                          mul(throughput, gain), pdf)  # fmt: skip
-    return total
-
-
-@inlined
-def lights_of_row(scene, row):
-    """Light numbers, and which run of them lights a Layer row (NONE: is seen by the camera)."""
-    if row == NONE:
-        return camera_lights_of(scene), np.int64(0), np.int64(scene.n_camera_lights)
-    assignment = assignments_of(scene)[row]
-    return light_ids_of(scene), np.int64(assignment.first_light), np.int64(assignment.n_lights)
-
-
-@kernel
-def lights_along(scene, row, o, d, ns, t_hit, mask, n_light, n_bsdf, pdf, log, depth, throughput):
-    """Radiance of the lights a ray passes before t_hit, each weighted by MIS; pdf inf: the ray came off a mirror or the
-    camera, where lights cannot be sampled, and counts in full. Row NONE: the lights a camera sees."""
-    total = BLACK
-    lights = lights_of(scene)
-    ids, first, n_lights = lights_of_row(scene, row)
-    for i in range(first, first + n_lights):
-        light_id = ids[i]
-        light = lights[light_id]
-        if light.mask & np.uint32(mask) == np.uint32(0):
-            continue
-        t = intersect_light(light, o, d)
-        if light.kind == ENV_LIGHT:
-            if t_hit < INF:
-                continue
-        elif t >= t_hit:
-            continue
-        weight = ONE
-        if pdf < INF:
-            weight = power_heuristic(n_bsdf, pdf, n_light, light_pdf(light, o, d, ns, t))
-        gain = (light.radiance[0] * weight, light.radiance[1] * weight, light.radiance[2] * weight)
-        total = add(total, gain)
-        if log != NO_LOG:
-            log_event(
-                log, depth, EVENT_LIGHT, NONE, NONE, NONE, light_id, t, o, d, throughput, mul(throughput, gain), pdf
-            )
-    return total
-
-
-@kernel
-def meets_light(scene, row, o, d, mask):
-    """Whether any light lies along the ray: where a path may not go on, only then is its last ray worth tracing."""
-    lights = lights_of(scene)
-    ids, first, n_lights = lights_of_row(scene, row)
-    for i in range(first, first + n_lights):
-        light = lights[ids[i]]
-        if light.mask & np.uint32(mask) != np.uint32(0) and (
-            light.kind == ENV_LIGHT or intersect_light(light, o, d) < INF
-        ):
-            return True
-    return False
 
 
 @kernel
@@ -307,8 +118,8 @@ def follow(scene, ray, log, pixel, sample, vertex, p, ns, o, d, throughput, pdf,
         n_light = 1
         n_bsdf = 1
         if max_component(kd) > ZERO or alpha > ZERO:
-            lit = direct_light(scene, ray, row, 1, pixel, stratum, vertex, p, ng, ns, error, s, t, wo, closure, qd, 1, log,
-                               depth, throughput)  # fmt: skip
+            lit = direct_light(scene, ray, row, 1, pixel, stratum, vertex, p, ng, ns, error, s, t, wo, closure, qd, 1,
+                               log, depth, throughput)  # fmt: skip
             total = add(total, clamp_contribution(mul(throughput, lit), limit))
 
         # One lobe, one direction.
@@ -342,7 +153,8 @@ def follow(scene, ray, log, pixel, sample, vertex, p, ns, o, d, throughput, pdf,
             chance = bright / settings.roulette_threshold
             if draw_1d(pixel, stratum, vertex, DIM_ROULETTE) >= chance:
                 if log != NO_LOG:
-                    log_event(log, depth, EVENT_ROULETTE, NONE, NONE, NONE, NONE, ZERO, o, d, throughput, BLACK, chance)
+                    log_event(log, depth, EVENT_ROULETTE, NONE, NONE, NONE, NONE, ZERO, o, d, throughput, BLACK,
+                              chance)  # fmt: skip
                 break
             throughput = scale(throughput, ONE / chance)
     return total
@@ -350,7 +162,7 @@ def follow(scene, ray, log, pixel, sample, vertex, p, ns, o, d, throughput, pdf,
 
 @kernel
 def camera_sample(scene, ray, log, pixel, sample, x, y):
-    """Radiance (3,) and alpha of one sample of pixel (x, y). ray: address of this thread's record; log: of a path story."""
+    """Radiance (3,) and alpha of one sample of pixel (x, y). ray: address of this thread's record; log: of a story."""
     settings = scene.settings
     u0, u1 = sample_2d(pixel, sample, DIM_PIXEL)
     o, d, near, far = camera_ray(scene.camera, settings, x, y, u0, u1)
@@ -395,8 +207,8 @@ def camera_sample(scene, ray, log, pixel, sample, x, y):
         if n_lobes > 0:
             n_bsdf = n_lobes * settings.bsdf_samples
             qd = ZERO if not has_diffuse else (ONE if not has_glossy else np.float32(0.5))
-            lit = direct_light(scene, ray, row, settings.light_samples, pixel, sample, depth, p, ng, ns, error, s, t, wo,
-                               closure, qd, n_bsdf, log, depth, throughput)  # fmt: skip
+            lit = direct_light(scene, ray, row, settings.light_samples, pixel, sample, depth, p, ng, ns, error, s, t,
+                               wo, closure, qd, n_bsdf, log, depth, throughput)  # fmt: skip
             total = add(total, mul(throughput, lit))
             share = ONE / np.float32(n_bsdf)
             for k in range(n_bsdf):
@@ -422,8 +234,8 @@ def camera_sample(scene, ray, log, pixel, sample, x, y):
                 if log != NO_LOG:
                     log_event(log, depth, EVENT_BSDF, g, index, material_id, lobe, ZERO, start, wi_world, carried,
                               BLACK, pdf)  # fmt: skip
-                back = follow(scene, ray, log, pixel + np.uint32(lobe), stratum, depth, p, ns, start, wi_world, carried, pdf,
-                              lobe, row, depth, 0, 0, n_mirror, settings.light_samples, n_bsdf, going_on)  # fmt: skip
+                back = follow(scene, ray, log, pixel + np.uint32(lobe), stratum, depth, p, ns, start, wi_world,
+                              carried, pdf, lobe, row, depth, 0, 0, n_mirror, settings.light_samples, n_bsdf, going_on)  # fmt: skip
                 total = add(total, back)
 
         if not (has_specular and alpha <= ZERO):

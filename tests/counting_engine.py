@@ -27,6 +27,7 @@ class CountingEngine:
         self.bad = bad
         self.calls = 0
         self.holding = threading.Event()
+        self.closed = False
 
     def render(
         self, units: np.ndarray, cancel: np.ndarray
@@ -50,6 +51,9 @@ class CountingEngine:
             samples += int(mask.sum()) * len(numbers)
         bad = self.bad if self.calls == 1 else None
         return units[:done], sums, samples, int(bad is not None), bad
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def inside_picture() -> np.ndarray:

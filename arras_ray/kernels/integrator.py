@@ -235,7 +235,8 @@ def camera_sample(scene, ray, log, pixel, sample, x, y):
                     log_event(log, depth, EVENT_BSDF, g, index, material_id, lobe, ZERO, start, wi_world, carried,
                               BLACK, pdf)  # fmt: skip
                 back = follow(scene, ray, log, pixel + np.uint32(lobe), stratum, depth, p, ns, start, wi_world,
-                              carried, pdf, lobe, row, depth, 0, 0, n_mirror, settings.light_samples, n_bsdf, going_on)  # fmt: skip
+                              carried, pdf, lobe, row, depth, 0, 0, n_mirror, settings.light_samples, n_bsdf,
+                              going_on)  # fmt: skip
                 total = add(total, back)
 
         if not (has_specular and alpha <= ZERO):

@@ -27,8 +27,8 @@ SCENES: dict[str, tuple[Make, str]] = {
     "syntax error": (write('SphereGeometry("/a") {\n  ["radius" = 1\n}\n'), "bad.rdla:2: Lua syntax error"),
     "endless loop": (write("local i = 0\nwhile true do\n  i = i + 1\nend\n"), "did not end within"),
     "unknown class": (write('\n\nBallGeometry("/a") {}\n'), "bad.rdla:3: 'BallGeometry' is neither"),
-    "no camera": (write(SCENE.replace("PerspectiveCamera", "UserData").replace('["camera"]', "-- ")), "camera"),
-    "no layer": (write('PerspectiveCamera("/cam") {}\n'), "layer"),
+    "no camera": (write(SCENE.replace("PerspectiveCamera", "UserData").replace('["camera"]', "-- ")), "has no camera"),
+    "no layer": (write('PerspectiveCamera("/cam") {}\n'), "has no Layer"),
     "not Lua at all": (lambda path: path.write_bytes(bytes(range(256))) and None, "bad.rdla:1: Lua syntax error"),
 }
 

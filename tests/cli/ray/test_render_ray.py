@@ -40,7 +40,7 @@ def test_two_mcrts_give_the_bits_of_one_process(arras_ray: Run, scene: Path, tmp
 
 
 def test_ctrl_c_in_a_terminal_writes_the_samples_so_far(start_arras_ray: Start, scene: Path, tmp_path: Path) -> None:
-    running = start_arras_ray("render", scene, "--num-mcrt", 2, "--spp", 100_000_000, "-o", "out.exr")
+    running = start_arras_ray("render", scene, "--num-mcrt", 2, "--size", 640, 480, "--spp", 65536, "-o", "out.exr")
     assert running.wait_for("progress")["samples"] > 0
     os.killpg(running.process.pid, signal.SIGINT)  # a terminal signals everybody in the foreground
     assert running.end() == 130
@@ -50,7 +50,7 @@ def test_ctrl_c_in_a_terminal_writes_the_samples_so_far(start_arras_ray: Start, 
 
 
 def test_a_second_ctrl_c_leaves_nothing_either(start_arras_ray: Start, scene: Path, tmp_path: Path) -> None:
-    running = start_arras_ray("render", scene, "--num-mcrt", 2, "--spp", 100_000_000, "-o", "out.exr")
+    running = start_arras_ray("render", scene, "--num-mcrt", 2, "--size", 640, 480, "--spp", 65536, "-o", "out.exr")
     running.wait_for("progress")
     os.killpg(running.process.pid, signal.SIGINT)
     os.killpg(running.process.pid, signal.SIGTERM)

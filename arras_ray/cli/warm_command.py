@@ -15,7 +15,7 @@ def warm() -> None:
 
     They are kept; the first render does this itself when it was not done before.
     """
-    from arras_ray import engine
+    from arras_ray import engine as engine_room
 
     said: list[str] = []
 
@@ -24,5 +24,5 @@ def warm() -> None:
         click.echo(text)
 
     with Interrupt():
-        interruptible(lambda: engine.warm(say))
+        interruptible(lambda: engine_room.warm(say))
     click.echo("kernels compiled" if said else "kernels were compiled already")

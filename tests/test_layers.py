@@ -33,11 +33,12 @@ THIRD_PARTY: tuple[set[str], ...] = (
     {"numpy", "json5"},
     {"numpy", "numba", "llvmlite", "embreex", "psutil"},
     {"numpy", "lupa", "OpenEXR"},
-    {"numpy", "psutil"},
-    {"numpy", "ray", "psutil"},
-    {"numpy", "ray", "psutil", "aiohttp"},
-    {"click", "rich", "psutil"},
+    {"numpy", "psutil", "llvmlite"},
+    {"numpy", "psutil", "ray", "grpc"},
+    {"numpy", "psutil", "ray", "grpc", "aiohttp"},
+    {"numpy", "psutil", "click", "rich"},
 )
+"""What a line may import besides the standard library. grpc is Ray's: a cluster is asked before Ray is imported."""
 
 FORBIDDEN_BELOW = {
     "scene": {"kernels"},

@@ -13,6 +13,7 @@ from arras_ray.cli.report import Report
 from arras_ray.cli.watch import STEP_OF_STAGE, Told
 
 if TYPE_CHECKING:
+    from arras_ray.actors.cluster import Cluster
     from arras_ray.messages import RDLMessage
     from arras_ray.session_definition import SessionDefinition
 
@@ -29,80 +30,104 @@ class Wishes:
     time_limit: float | None = None
 
 
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+@dataclass
+class Starter:
+    """Starts a render in two steps. What it opens is closed by `stack`."""
+
+    wishes: Wishes
+    report: Report
+    told: Told
+    interrupt: Interrupt
+    stack: ExitStack
+
+    def prepare(self) -> None:
+        """Find out what may go wrong before a scene, which can be large, is read."""
+
+    def start(self, message: RDLMessage) -> RenderHandle:
+        """Render this scene; returns once the render is under way."""
+        raise NotImplementedError
 
 
-def machine_memory() -> int:
-    """Bytes of memory this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+class LocalStarter(Starter):
+    """In this process, without Ray."""
+
+    def prepare(self) -> None:
+        """Say which options have no meaning here."""
+        options = {
+            "--num-mcrt": self.wishes.num_mcrt,
+            "--session": self.wishes.session,
+            "--address": self.wishes.address,
+        }
+        ignored = [option for option, value in options.items() if value is not None]
+        if ignored:
+            self.told.warnings([f"{', '.join(ignored)}: without meaning for --engine local, which is one process"])
+
+    def start(self, message: RDLMessage) -> RenderHandle:
+        """Flatten, compile if that was never done here, render."""
+        from arras_ray import engine as engine_room
+        from arras_ray.local_render import LocalRender
+
+        threads = self.wishes.threads or self.wishes.num_cores or usable_cores()
+        self.told.step("flattening")
+        engine = self.stack.enter_context(closing(interruptible(lambda: engine_room.load(message, threads=threads))))
+        self.told.warnings(engine.warnings)
+        interruptible(lambda: engine_room.warm(lambda _: self.told.step("compiling")))
+        self.told.step("rendering", f"{engine.width}x{engine.height}, {engine.spp} spp, {threads} threads")
+        return self.stack.enter_context(LocalRender(engine, threads, time_limit=self.wishes.time_limit))
 
 
-def start_local(
-    message: RDLMessage, wishes: Wishes, report: Report, told: Told, interrupt: Interrupt, stack: ExitStack
-) -> RenderHandle:
-    """Flatten, compile if that was never done here, and render in this process."""
-    from arras_ray import engine as engine_room
-    from arras_ray.local_render import LocalRender
+class RayStarter(Starter):
+    """As a session on a Ray cluster, or on a Ray started for this render."""
 
-    ignored = [
-        option
-        for option, value in (
-            ("--num-mcrt", wishes.num_mcrt),
-            ("--session", wishes.session),
-            ("--address", wishes.address),
+    _cluster: Cluster | None = None
+
+    def prepare(self) -> None:
+        """Check the session's definition, and join a cluster if there is one. Raise DefinitionError, ClusterError."""
+        from arras_ray.actors.cluster import find
+
+        if self.wishes.threads is not None:
+            self.told.warnings(["--threads: without meaning on Ray; --num-cores sets the cores of each mcrt"])
+        definition, num_mcrt = session_for(self.wishes, 1)
+        definition.check_render(definition.expand(num_mcrt))
+        if find(self.wishes.address) is not None:
+            self._cluster = self._connect()
+
+    def start(self, message: RDLMessage) -> RenderHandle:
+        """Start a Ray if there is no cluster, place the session, and wait until it renders."""
+        from arras_ray.actors.supervisor import nodes
+        from arras_ray.client import render_session
+
+        self.told.step("placing")
+        cluster = self._cluster or self._connect()
+        n_nodes = 1 if cluster.embedded else sum(node.cpus > 0 for node in nodes())
+        definition, num_mcrt = session_for(self.wishes, n_nodes)
+        return self.stack.enter_context(
+            render_session(
+                definition,
+                message,
+                cluster=cluster,
+                num_mcrt=num_mcrt,
+                num_cores=self.wishes.num_cores,
+                time_limit=self.wishes.time_limit,
+                report=lambda stage: self.told.step(STEP_OF_STAGE[stage]),
+            )
         )
-        if value is not None
-    ]
-    if ignored:
-        told.warnings([f"{', '.join(ignored)}: without meaning for --engine local, which is one process"])
-    threads = wishes.threads or wishes.num_cores or usable_cores()
-    told.step("flattening")
-    engine = stack.enter_context(closing(interruptible(lambda: engine_room.load(message, threads=threads))))
-    told.warnings(list(engine.warnings))
-    interruptible(lambda: engine_room.warm(lambda _: told.step("compiling")))
-    told.step("rendering", f"{engine.width}x{engine.height}, {engine.spp} spp, {threads} threads")
-    return stack.enter_context(LocalRender(engine, threads, time_limit=wishes.time_limit))
 
+    def _connect(self) -> Cluster:
+        from arras_ray.actors.cluster import connect
+        from arras_ray.placement import embedded_size
 
-def start_session(
-    message: RDLMessage, wishes: Wishes, report: Report, told: Told, interrupt: Interrupt, stack: ExitStack
-) -> RenderHandle:
-    """Find a Ray cluster or start one for this render, place a session there and wait until it renders."""
-    from arras_ray.actors.cluster import connect
-    from arras_ray.actors.supervisor import nodes
-    from arras_ray.client import render_session
-    from arras_ray.placement import embedded_size
-
-    if wishes.threads is not None:
-        told.warnings(["--threads: without meaning on Ray; --num-cores sets the cores of each mcrt"])
-    told.step("placing")
-    definition, num_mcrt = session_for(wishes, 1)
-    size = embedded_size(definition.expand(num_mcrt), usable_cores(), machine_memory(), wishes.num_cores)
-    with interrupt.held():  # half a Ray cannot be taken down
-        cluster = stack.enter_context(connect(wishes.address, cpus=size.cpus, memory=size.memory))
-        interrupt.after_ray_started(cluster.folder)
-    report.notice(cluster.note)
-    if cluster.dashboard:
-        report.dashboard(cluster.dashboard)
-    if not cluster.embedded:
-        definition, num_mcrt = session_for(wishes, sum(node.cpus > 0 for node in nodes()))
-    elif size.note:
-        report.notice(size.note)
-    return stack.enter_context(
-        render_session(
-            definition,
-            message,
-            cluster=cluster,
-            num_mcrt=num_mcrt,
-            num_cores=wishes.num_cores,
-            time_limit=wishes.time_limit,
-            report=lambda stage: told.step(STEP_OF_STAGE[stage]),
-        )
-    )
+        definition, num_mcrt = session_for(self.wishes, 1)
+        size = embedded_size(definition.expand(num_mcrt), usable_cores(), machine_memory(), self.wishes.num_cores)
+        with self.interrupt.held():  # half a Ray cannot be taken down
+            cluster = self.stack.enter_context(connect(self.wishes.address, cpus=size.cpus, memory=size.memory))
+            self.interrupt.after_ray_started(cluster.folder)
+        self.report.notice(cluster.note)
+        if cluster.embedded and size.note:
+            self.report.notice(size.note)
+        if cluster.dashboard:
+            self.report.dashboard(cluster.dashboard)
+        return cluster
 
 
 def session_for(wishes: Wishes, n_nodes: int) -> tuple[SessionDefinition, int | None]:
@@ -116,3 +141,15 @@ def session_for(wishes: Wishes, n_nodes: int) -> tuple[SessionDefinition, int | 
         return load_definition(wishes.session), wishes.num_mcrt
     num_mcrt = wishes.num_mcrt or max(n_nodes, 1)
     return load_definition("mcrt_progressive" if num_mcrt == 1 else "mcrt_progressive_n"), num_mcrt
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def machine_memory() -> int:
+    """Bytes of memory this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -29,7 +29,7 @@ class LiveReport:
         self._live: Live | None = None
 
     def start(self, version: str, scenes: list[str], engine: str) -> None:
-        self._print(Text(f"arras-ray {version}", style="bold"))
+        """Nothing: the first line is the first thing that happens."""
 
     def step(self, name: str, detail: str = "") -> None:
         self._print(Text.assemble((STEPS[name], "cyan"), f" {detail}"))

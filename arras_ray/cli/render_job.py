@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arras_ray import __version__
-from arras_ray.cli.engines import Wishes, start_local, start_session
+from arras_ray.cli.engines import LocalStarter, RayStarter, Wishes
 from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.options import as_arguments
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
@@ -46,21 +46,22 @@ class RenderJob:
         report.start(__version__, list(self.scenes), self.engine)
         if self.outputs:
             check_outputs(chosen_outputs(self.outputs, "", self.scenes[0]))
-        told.step("reading", " ".join(self.scenes))
-        context = interruptible(lambda: read_scene(self.scenes))
-        told.warnings(grouped(context.warnings))
-        paths = chosen_outputs(self.outputs, output_file(context), self.scenes[0])
-        check_outputs(paths)
-        message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=self.chosen)
-        start = start_local if self.engine == "local" else start_session
         with ExitStack() as stack:
-            handle = start(message, self.wishes, report, told, interrupt, stack)
+            kind = LocalStarter if self.engine == "local" else RayStarter
+            starter = kind(self.wishes, report, told, interrupt, stack)
+            starter.prepare()
+            told.step("reading", " ".join(self.scenes))
+            context = interruptible(lambda: read_scene(self.scenes))
+            told.warnings(grouped(context.warnings))
+            paths = chosen_outputs(self.outputs, output_file(context), self.scenes[0])
+            check_outputs(paths)
+            handle = starter.start(RDLMessage(sync_id=1, payload=context.to_bytes(), options=self.chosen))
             interrupt.gentle()
             status = watch(handle, report, told, interrupt, self.wishes.time_limit)
-            if status.stage in ("finished", "failed") or not interrupt.requested.is_set():
-                return self._finish(handle, paths, report, told, interrupted=False)
-            handle.stop()
-            return self._finish(handle, paths, report, told, interrupted=True)
+            interrupted = status.stage not in ("finished", "failed") and interrupt.requested.is_set()
+            if interrupted:
+                handle.stop()
+            return self._finish(handle, paths, report, told, interrupted=interrupted)
 
     def _finish(self, handle: RenderHandle, paths: list[Path], report: Report, told: Told, *, interrupted: bool) -> int:
         """Write what there is and say how it ended. Raise RenderError if it failed."""

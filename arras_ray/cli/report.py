@@ -99,9 +99,6 @@ class LineReport(QuietReport):
         super().__init__(err)
         self._out = out
 
-    def start(self, version: str, scenes: list[str], engine: str) -> None:
-        self._line(f"arras-ray {version}")
-
     def step(self, name: str, detail: str = "") -> None:
         self._line(f"{STEPS[name]} {detail}".rstrip())
 

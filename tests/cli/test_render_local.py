@@ -33,7 +33,6 @@ def test_a_picture_is_written_and_every_step_is_told(arras_ray: Run, scene: Path
     lines = result.stdout.splitlines()
     steps = [line.split()[0] for line in lines if line[0].isalpha()]
     assert [step for step in steps if step != "compiling"] == [
-        "arras-ray",
         "reading",
         "flattening",
         "rendering",

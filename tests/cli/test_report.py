@@ -74,7 +74,6 @@ def test_lines() -> None:
     out, err = io.StringIO(), io.StringIO()
     tell_everything(LineReport(out, err))
     assert out.getvalue().splitlines() == [
-        "arras-ray 1.2.3",
         "no cluster",
         "Ray dashboard: http://127.0.0.1:8265",
         "reading a.rdla",

@@ -24,7 +24,9 @@ def check_told(err: str, sentence: str) -> None:
 def test_two_mcrts_give_the_bits_of_one_process(arras_ray: Run, scene: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    result = arras_ray("render", scene, "--num-mcrt", 2, "--json", "-o", "ray.exr", HOME=str(home))
+    kernels = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    elsewhere = {"HOME": str(home), "XDG_CACHE_HOME": kernels}
+    result = arras_ray("render", scene, "--num-mcrt", 2, "--json", "-o", "ray.exr", **elsewhere)
     assert result.returncode == 0, result.stderr
     assert list(home.glob(".ray*")) == []
     events = [json.loads(line) for line in result.stdout.splitlines()]

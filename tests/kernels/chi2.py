@@ -1,4 +1,4 @@
-"""Whether samples follow the density that is claimed for them: Pearson's chi-squared test over a two-dimensional domain."""
+"""Whether samples follow the density claimed for them: Pearson's chi-squared test over a two-dimensional domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slow twins of the kernels: plain definitions in float64 numpy or Python integers, to compare with. No speed, no bits."""
+"""Slow twins of the kernels: plain definitions in float64 numpy or Python integers, to compare with."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from chi2 import HEMISPHERE, SAMPLES, SPHERE, assert_follows, chi2_tail, integra
 
 @pytest.mark.parametrize(
     ("statistic", "degrees", "tail"),
-    [(3.841459, 1, 0.05), (5.991465, 2, 0.05), (18.307038, 10, 0.05), (124.342113, 100, 0.05), (149.449253, 100, 0.001)],
+    [(3.841459, 1, 0.05), (5.991465, 2, 0.05), (18.307038, 10, 0.05), (124.342113, 100, 0.05), (149.449253, 100, 1e-3)],
 )
 def test_tail_agrees_with_tables(statistic: float, degrees: int, tail: float) -> None:
     assert chi2_tail(statistic, degrees) == pytest.approx(tail, rel=1e-5)

@@ -48,7 +48,7 @@ def samples_per_pixel(context: SceneContext, options: Mapping[str, Any]) -> int:
 
 
 def grid_bits(emitted: float) -> int:
-    """Sums are multiples of 2^-bits: 24 bits, fewer where light is so bright that 2^16 samples would not add exactly."""
+    """Sums are multiples of 2^-bits: 24 bits, fewer where light is so bright that 2^16 samples would not be exact."""
     headroom = MANTISSA_BITS - int(math.log2(MAX_SPP))
     brightest = max(0, math.frexp(2.0 * emitted)[1]) if math.isfinite(emitted) else 0
     return min(GRID_BITS, headroom - brightest)

@@ -23,6 +23,8 @@ DIFFUSE, GLOSSY, MIRROR = 0, 1, 2
 MIRROR_ROUGHNESS = np.float32(1e-3)
 MIN_ALPHA = np.float32(1e-3)
 NEARLY_ONE = np.float32(0.999)
+GRAZING = np.float32(1e-6)
+"""Cosine below which a conductor of index 1 (reflectivity 0) would be 0 / 0."""
 
 
 @kernel
@@ -45,6 +47,7 @@ def conductor_fresnel(cos, reflectivity, edge):
     sr = root(r)
     n = g * (ONE - r) / (ONE + r) + (ONE - g) * (ONE + sr) / (ONE - sr)
     k2 = max(ZERO, (r * (n + ONE) * (n + ONE) - (n - ONE) * (n - ONE)) / (ONE - r))
+    cos = max(cos, GRAZING)
     c2 = cos * cos
     s2 = ONE - c2
     t0 = n * n - k2 - s2

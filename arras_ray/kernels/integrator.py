@@ -68,10 +68,9 @@ def follow(scene, ray, log, pixel, sample, vertex, p, ns, o, d, throughput, pdf,
     samples were taken. going_on: whether depths allow another hit; otherwise only lights are collected.
     """
     total = BLACK
-    limit = ZERO
-    clamp_depth = 0
     stratum = sample
     settings = scene.settings
+    limit = settings.clamp_value / np.float32(settings.bsdf_samples) if settings.clamp_depth <= 0 else ZERO
     while True:
         mask = mask_of(lobe)
         if not going_on and not meets_light(scene, row, p, d, mask):
@@ -93,8 +92,7 @@ def follow(scene, ray, log, pixel, sample, vertex, p, ns, o, d, throughput, pdf,
             n_glossy += 1
         else:
             n_mirror += 1
-        clamp_depth = n_diffuse + n_glossy
-        limit = settings.clamp_value if clamp_depth >= settings.clamp_depth else ZERO
+        limit = settings.clamp_value if n_diffuse + n_glossy >= settings.clamp_depth else ZERO
         if limit > ZERO:
             limit = limit / np.float32(settings.bsdf_samples)
 
@@ -175,12 +173,14 @@ def camera_sample(scene, ray, log, pixel, sample, x, y):
     depth = -1
     n_mirror = 0
     row = NONE
+    going_on = True
+    limit = settings.clamp_value if settings.clamp_depth <= 0 else ZERO
     while True:
         t_hit = closest_hit(scene, ray, o, d, near, far, mask)
         seen = lights_along(scene, row, p, d, ns, t_hit, mask, 1, 1, INF, log, depth, throughput)
         total = add(total, mul(throughput, seen))
-        if t_hit == INF:
-            if log != NO_LOG:
+        if t_hit == INF or not going_on:
+            if log != NO_LOG and t_hit == INF:
                 log_event(log, depth, EVENT_MISS, NONE, NONE, NONE, NONE, INF, o, d, throughput, BLACK, ZERO)
             break
         g, index, row, u, v, p, ng, ns, error = surface_at(scene, ray, o, d, t_hit)
@@ -209,7 +209,7 @@ def camera_sample(scene, ray, log, pixel, sample, x, y):
             qd = ZERO if not has_diffuse else (ONE if not has_glossy else np.float32(0.5))
             lit = direct_light(scene, ray, row, settings.light_samples, pixel, sample, depth, p, ng, ns, error, s, t,
                                wo, closure, qd, n_bsdf, log, depth, throughput)  # fmt: skip
-            total = add(total, mul(throughput, lit))
+            total = add(total, clamp_contribution(mul(throughput, lit), limit))
             share = ONE / np.float32(n_bsdf)
             for k in range(n_bsdf):
                 lobe = DIFFUSE
@@ -227,7 +227,7 @@ def camera_sample(scene, ray, log, pixel, sample, x, y):
                 if dot(wi_world, ng) <= ZERO or max_component(f) <= ZERO:
                     continue
                 carried = scale(mul(throughput, f), share / pdf)
-                going_on = depth < settings.max_depth and (
+                further = depth < settings.max_depth and (
                     settings.max_diffuse_depth > 0 if lobe == DIFFUSE else settings.max_glossy_depth > 0
                 )
                 start = spawn(p, ng, error, wi_world)
@@ -236,13 +236,12 @@ def camera_sample(scene, ray, log, pixel, sample, x, y):
                               BLACK, pdf)  # fmt: skip
                 back = follow(scene, ray, log, pixel + np.uint32(lobe), stratum, depth, p, ns, start, wi_world,
                               carried, pdf, lobe, row, depth, 0, 0, n_mirror, settings.light_samples, n_bsdf,
-                              going_on)  # fmt: skip
+                              further)  # fmt: skip
                 total = add(total, back)
 
         if not (has_specular and alpha <= ZERO):
             break
-        if depth >= settings.max_depth or n_mirror >= settings.max_mirror_depth:
-            break
+        going_on = depth < settings.max_depth and n_mirror < settings.max_mirror_depth
         throughput = mul(throughput, specular_fresnel(wo[2], wm, ws, ior, metal, edge))
         d = to_world(s, t, ns, (-wo[0], -wo[1], wo[2]))
         if dot(d, ng) <= ZERO or max_component(throughput) <= ZERO:
@@ -252,6 +251,8 @@ def camera_sample(scene, ray, log, pixel, sample, x, y):
         near = ZERO
         far = INF
         mask = SEE_MIRROR
+        if not going_on and not meets_light(scene, row, p, d, mask):
+            break
         if log != NO_LOG:
             log_event(log, depth, EVENT_BSDF, g, index, material_id, MIRROR, ZERO, o, d, throughput, BLACK, INF)
     return total, alpha_out

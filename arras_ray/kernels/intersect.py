@@ -133,8 +133,8 @@ def sphere_surface(geometry, o, d, t):
 def surface_at(scene, ray, o, d, t):
     """What the record's last hit struck: geometry and triangle number, Layer row, (u, v), point, normals, error.
 
-    Normals are turned to the side the ray came from; a shading normal that then faces away is replaced by the
-    geometric one. The second value returned is the triangle's number in `triangles`, or NONE on a sphere.
+    Normals are turned to the side the ray came from; a shading normal that does not face it then is replaced by
+    the geometric one. The second value returned is the triangle's number in `triangles`, or NONE on a sphere.
     """
     ray_f = ray_floats(ray)
     ray_u = ray_words(ray)
@@ -154,7 +154,7 @@ def surface_at(scene, ray, o, d, t):
         ng = scale(ng, -ONE)
     if dot(ns, ng) < ZERO:
         ns = scale(ns, -ONE)
-    if dot(ns, d) > ZERO:
+    if dot(ns, d) >= ZERO:
         ns = ng
     return g, index, assignment, u, v, p, ng, ns, error
 

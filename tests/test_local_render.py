@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from arras_ray.frame_receiver import FrameReceiver
 from counting_engine import HEIGHT, SPP, WIDTH, CountingEngine, expected
 
+from arras_ray.frame_receiver import FrameReceiver
 from arras_ray.local_render import LocalRender
 from arras_ray.messages import BadSample
 

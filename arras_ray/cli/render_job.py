@@ -68,7 +68,6 @@ class RenderJob:
         pixels = handle.final()
         status = handle.status()
         told.warnings(status.warnings)
-        where = in_order(handle.where())
         written = paths if status.samples else []
         if written:
             write_outputs(written, pixels, half=self.half, metadata=self._metadata(handle, status))
@@ -91,7 +90,7 @@ class RenderJob:
                 seconds=status.seconds,
                 rate=status.rate,
                 bad_samples=status.bad_samples,
-                where=where,
+                where=in_order(handle.where()),
             )
         )
         return exit_code

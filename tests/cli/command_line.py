@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,14 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(temporary), "COLUMNS": "100"}
 
 
-def assert_nothing_left(tmp_path: Path) -> None:
-    """No process below this one, no temporary file."""
-    assert psutil.Process().children(recursive=True) == []
+def children() -> set[psutil.Process]:
+    """Processes below this one."""
+    return set(psutil.Process().children(recursive=True))
+
+
+def assert_nothing_left(tmp_path: Path, before: Set[psutil.Process] = frozenset()) -> None:
+    """No process below this one that was not there `before`, no temporary file."""
+    assert children() <= before
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

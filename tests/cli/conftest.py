@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import COMMAND, SCENE, Run, Running, Start, assert_nothing_left, environment
+from command_line import COMMAND, SCENE, Run, Running, Start, assert_nothing_left, children, environment
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def arras_ray(tmp_path: Path) -> Run:
     """Runs `arras-ray ARGUMENTS...` in tmp_path and waits for its end; checks that nothing is left of it."""
 
     def run(*arguments: object, cwd: Path = tmp_path, **variables: str) -> subprocess.CompletedProcess[str]:
+        before = children()
         result = subprocess.run(
             [str(COMMAND), *map(str, arguments)],
             cwd=cwd,
@@ -32,7 +33,7 @@ def arras_ray(tmp_path: Path) -> Run:
             timeout=120,
             check=False,
         )
-        assert_nothing_left(tmp_path)
+        assert_nothing_left(tmp_path, before)
         return result
 
     return run

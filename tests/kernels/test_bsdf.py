@@ -56,8 +56,8 @@ def test_conductor_agrees_with_fresnel_s_amplitudes(reflectivity: float, edge: f
     got = np.array([bsdf.conductor_fresnel(f4(c), r, g) for c in COSINES])
     assert got == pytest.approx(conductor_fresnel(COSINES, reflectivity, edge), abs=3e-6)
     assert bsdf.conductor_fresnel(ONE, r, g) == pytest.approx(reflectivity, abs=1e-6)
-    # of reflectivity 0, index 1, nothing is left at any angle
-    assert bsdf.conductor_fresnel(ZERO, r, g) == pytest.approx(1.0 if reflectivity else 0.0, abs=1e-3)
+    # reflectivity 0 is index 1: 0 / 0 at the rim, where any answer between 0 and 1 will do
+    assert (1.0 - 1e-3 if reflectivity else 0.0) <= bsdf.conductor_fresnel(ZERO, r, g) <= 1.0
 
 
 def test_conductor_of_full_reflectivity_stays_finite() -> None:

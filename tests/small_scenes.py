@@ -144,7 +144,7 @@ def mean_and_error(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return means.mean(axis=0), means.std(axis=0, ddof=1) / np.sqrt(len(means))
 
 
-def assert_mean(pictures: np.ndarray, expected: Sequence[float] | float, floor: float = 1e-6) -> None:
+def assert_mean(pictures: np.ndarray, expected: Sequence[float] | float, floor: float = 1e-5) -> None:
     """The pictures' mean is `expected` within 4.5 standard errors (few seeds: heavy tails), or `floor` of it."""
     mean, error = mean_and_error(pictures)
     wanted = np.broadcast_to(np.asarray(expected, "f8"), 3)

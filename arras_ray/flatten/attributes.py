@@ -10,6 +10,7 @@ import numpy as np
 from arras_ray.flatten.report import Report
 from arras_ray.kernels.layout import CONSTANT, FACE_VARYING, PART, UNIFORM, VERTEX
 from arras_ray.scene import SceneObject
+from arras_ray.scene.values import lerp
 
 if TYPE_CHECKING:
     from arras_ray.flatten.mesh import Mesh
@@ -59,8 +60,7 @@ def user_data(data: SceneObject) -> Iterator[tuple[tuple[str, str], np.ndarray]]
         second = data.get(values_1) if values_1 else first
         if len(second) != len(first):
             second = first
-        t = data.context.motion_fraction(0.0)
-        yield (name, type_name), first * (1.0 - t) + second * t
+        yield (name, type_name), lerp(first, second, data.context.motion_fraction(0.0))
 
 
 def attribute_values(values: np.ndarray) -> np.ndarray:

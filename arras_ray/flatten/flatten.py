@@ -18,7 +18,7 @@ from arras_ray.flatten.lights import Lights
 from arras_ray.flatten.materials import Materials
 from arras_ray.flatten.report import Report
 from arras_ray.flatten.settings import picture_size, samples_per_pixel, settings_record
-from arras_ray.kernels.layout import ASSIGNMENT, RenderScene
+from arras_ray.kernels.layout import ASSIGNMENT, MAP_ATTRIBUTE, NONE, RenderScene
 from arras_ray.scene import Assignment, SceneContext
 
 
@@ -54,10 +54,10 @@ def flatten(context: SceneContext, options: Mapping[str, Any] | None = None) -> 
     materials = Materials(report)
     geometries = Geometries(report)
     rows: list[tuple[int, int, int, int]] = []
-    numbers: dict[tuple[str, str], int] = {}
+    numbers: dict[tuple[str, str, int], int] = {}
 
     def row_of(assignment: Assignment, part_number: int) -> int:
-        key = (assignment.geometry.name, assignment.part)
+        key = (assignment.geometry.name, assignment.part, part_number)
         if key not in numbers:
             first, count = lights.run(assignment.lightset)
             assert assignment.material is not None
@@ -75,13 +75,17 @@ def flatten(context: SceneContext, options: Mapping[str, Any] | None = None) -> 
 
     lights.finish()
     material_array = materials.array()
-    emitted = max([0.0, *(float(a.max()) for a in (material_array["emission"], lights.array()["radiance"]) if a.size)])
+    points = geometries.points.array()
+    emitted = max(
+        float(lights.array()["radiance"].max(initial=0.0)),
+        _largest_emission(material_array, materials, geometries.largest_values, points),
+    )
     scene = RenderScene(
         settings=settings_record(context, width, height, emitted, options, report),
         camera=camera,
         geometries=geometries.records(),
         triangles=geometries.triangles(),
-        points=geometries.points.array(),
+        points=points,
         attributes=geometries.attribute_records(materials.keys),
         assignments=np.array(rows, ASSIGNMENT),
         materials=material_array,
@@ -100,3 +104,22 @@ def flatten(context: SceneContext, options: Mapping[str, Any] | None = None) -> 
         light_names=tuple(lights.names),
         warnings=tuple(report.lines()),
     )
+
+
+def _largest_emission(
+    records: np.ndarray, materials: Materials, largest_values: Mapping[tuple[str, str], float], points: np.ndarray
+) -> float:
+    """The largest radiance any material may send out, with what its map may multiply it by."""
+    names = {number: name for name, number in materials.keys.items()}
+    maps = materials.map_array()
+    largest = 0.0
+    for record in records:
+        radiance = float(record["emission"].max())
+        if record["emission_map"] != NONE:
+            bound = maps[record["emission_map"]]
+            if bound["kind"] == MAP_ATTRIBUTE:
+                radiance *= max(float(bound["default"].max()), largest_values.get(names[int(bound["key"])], 0.0))
+            else:
+                radiance *= float(points.max(initial=1.0, where=np.isfinite(points)))
+        largest = max(largest, radiance)
+    return largest

@@ -40,6 +40,20 @@ VISIBILITY = {
 }
 
 
+FARTHEST = 1e18
+"""Largest coordinate. Embree leaves out what is further than about 1.8e18 without a word."""
+
+
+def world_normals(normals: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(n, 3) unit normals by the transposed inverse of a (4, 4) matrix, up to its sign; cofactors, which a matrix that
+    flattens space has too. What has no direction stays zero."""
+    x, y, z = matrix[:3, :3]
+    turned = normals @ np.array([np.cross(y, z), np.cross(z, x), np.cross(x, y)])
+    lengths = np.linalg.norm(turned, axis=1, keepdims=True)
+    unit: np.ndarray = turned / np.where(lengths > 0.0, lengths, 1.0)
+    return unit
+
+
 class Geometries:
     """Collects geometry row by row of the layer."""
 
@@ -51,6 +65,8 @@ class Geometries:
         self._attributes: list[tuple[tuple[str, str], int, int]] = []
         self.points = PointStore()
         self.names: list[str] = []
+        self.largest_values: dict[tuple[str, str], float] = {}
+        """The largest finite value of each primitive attribute, by (name, type)."""
 
     def add(self, geometry: SceneObject, layer: Layer, row_of: RowOf) -> None:
         """Add one geometry; one that cannot be drawn is told and left out."""
@@ -112,14 +128,18 @@ class Geometries:
             return
 
         matrix = geometry.get("node_xform")
+        if not np.isfinite(matrix).all():
+            raise MeshError("its node_xform is not finite")
         vertices = mesh.vertices @ matrix[:3, :3] + matrix[3, :3]
+        if np.abs(vertices).max() > FARTHEST:
+            raise MeshError(f"a vertex is further than {FARTHEST:g} units away")
         record = self._record(geometry)
         record["kind"] = MESH
         record["first_triangle"] = self._n_triangles
         record["first_vertex"] = self.points.add(vertices)
         normals, rate = mesh.normals, mesh.normal_rate
         if normals is not None:
-            normals = normals @ np.linalg.inv(matrix[:3, :3]).T
+            normals = world_normals(normals, matrix)
         elif mesh.smooth:
             normals, rate = smooth_normals(vertices, mesh), VERTEX
         if normals is not None:
@@ -146,6 +166,8 @@ class Geometries:
                 if rate is not None:
                     first = self.points.add(attribute_values(values))
                     self._attributes.append((key, rate, first))
+                    largest = float(values.max(initial=0.0, where=np.isfinite(values)))
+                    self.largest_values[key] = max(largest, self.largest_values.get(key, 0.0))
 
     def _add_sphere(self, geometry: SceneObject, layer: Layer, row_of: RowOf) -> None:
         assignment = layer.lookup(geometry, "")
@@ -155,6 +177,8 @@ class Geometries:
         matrix = geometry.get("node_xform")
         if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-30:
             raise MeshError("its node_xform cannot be inverted")
+        if not np.abs(matrix).max() * max(1.0, radius) <= FARTHEST:
+            raise MeshError(f"it reaches further than {FARTHEST:g} units")
         zmin, zmax = (min(max(geometry.get(name), -radius), radius) for name in ("zmin", "zmax"))
         phi = math.radians(min(max(geometry.get("phi_max"), 0.0), 360.0))
         record = self._record(geometry)

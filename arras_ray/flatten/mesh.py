@@ -155,13 +155,14 @@ def _cut_quads(mesh: Mesh, which: np.ndarray, corners: list[np.ndarray], faces: 
 
 def smooth_normals(vertices: np.ndarray, mesh: Mesh) -> np.ndarray:
     """(n, 3) unit normals at the vertices: means of the adjoining faces, weighted by area. vertices: world space."""
-    triangles = triangulate(mesh)["v"].astype("i8")
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for axis in range(3):
-        for i in range(3):
-            normals[:, axis] += np.bincount(triangles[:, i], face[:, axis], len(vertices))
+    p = vertices[mesh.indices]
+    following = np.arange(1, len(p) + 1)
+    filled = mesh.counts > 0
+    following[(mesh.starts + mesh.counts - 1)[filled]] = mesh.starts[filled]
+    origin = np.repeat(p[mesh.starts[filled]], mesh.counts[filled], axis=0)
+    face = np.add.reduceat(np.cross(p - origin, p[following] - origin), mesh.starts[filled], axis=0)
+    corner = np.repeat(face, mesh.counts[filled], axis=0)
+    normals = np.stack([np.bincount(mesh.indices, corner[:, axis], len(vertices)) for axis in range(3)], axis=1)
     lengths = np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
     unit: np.ndarray = normals / np.where(lengths > 0.0, lengths, 1.0)
     return unit

@@ -22,6 +22,7 @@ import numpy as np
 from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ReadyTimeout
 from arras_ray.film import place_tiles
 from arras_ray.messages import ProgressiveFrame, RDLMessage, RenderStatus
+from arras_ray.versions import versions
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
@@ -67,7 +68,6 @@ def render_session(
     Raise ResourcesError, ReadyTimeout, SceneError, ClusterError or ComputationError; nothing of the session is left.
     """
     from arras_ray.actors import launch
-    from arras_ray.actors.handshake import versions
     from arras_ray.actors.mcrt import ENGINE
     from arras_ray.actors.supervisor import Order
 

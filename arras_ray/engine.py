@@ -25,7 +25,8 @@ from arras_ray.kernels.layout import (
     PATH_VERTEX,
 )
 from arras_ray.kernels.parcels import LOG_LINES, Parcel
-from arras_ray.messages import BLOCK, FULL_MASK, N_CHANNELS, TILE, UNIT, BadSample, RDLMessage
+from arras_ray.kernels.story import NO_LOG
+from arras_ray.messages import BLOCK, FULL_MASK, N_CHANNELS, TILE, UNIT, BadSample, RDLMessage, tile_grid
 from arras_ray.scene import SceneContext
 
 STRIPES = TILE // BLOCK
@@ -88,6 +89,8 @@ class Engine:
                 finished[i] = accumulate.render_unit(
                     self._parcel.record,
                     ray.address,
+                    NO_LOG,
+                    np.int64(accumulate.ALL_PIXELS),
                     np.int64(unit["tile"]),
                     np.int64(unit["begin"]),
                     np.int64(unit["end"]),
@@ -117,17 +120,24 @@ class Engine:
         """The story of one sample of raster pixel (x, y), origin bottom-left: an entry an event, in the order of the
         path. Positions in world space; radiance is what the event adds to the pixel."""
         log = np.zeros(LOG_LINES, PATH_VERTEX)
-        radiance, alpha = accumulate.trace_sample(
+        sums = np.zeros((TILE * TILE, N_CHANNELS))
+        accumulate.render_unit(
             self._parcel.record,
             self._rays[0].address,
             np.uint64(log.ctypes.data),
-            np.int64(x),
-            np.int64(y),
+            np.int64(y * self.width + x),
+            np.int64(y // TILE * tile_grid(self.width, self.height)[0] + x // TILE),
             np.int64(sample),
+            np.int64(sample + 1),
+            np.uint64(FULL_MASK),
+            np.zeros(1, "u4"),
+            sums,
+            np.zeros(accumulate.REPORT_WORDS, "i8"),
         )
         story = [self._told(line) for line in log[1 : 1 + int(log[0]["depth"])]]
-        story.append({"event": "sample", "radiance": [float(c) for c in radiance], "alpha": float(alpha)})
-        return story
+        total = sums.sum(axis=0)
+        left_out = {} if total[4] else {"left_out": True}
+        return [*story, {"event": "sample", "radiance": total[:3].tolist(), "alpha": float(total[3]), **left_out}]
 
     def close(self) -> None:
         """End the threads and give the BVH back."""

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "arras_ray"
 KERNELS = PACKAGE / "kernels"
 
 LINES: tuple[tuple[str, ...], ...] = (
-    ("", "errors", "messages"),
+    ("", "errors", "messages", "versions"),
     ("session_definition", "placement", "credit", "ledger", "film", "frame_receiver"),
     ("kernels",),
     ("scene", "image"),
@@ -30,7 +30,7 @@ LINES: tuple[tuple[str, ...], ...] = (
 
 THIRD_PARTY: tuple[set[str], ...] = (
     {"numpy"},
-    {"numpy", "json5"},
+    {"numpy"},
     {"numpy", "numba", "llvmlite", "embreex", "psutil"},
     {"numpy", "lupa", "OpenEXR"},
     {"numpy", "psutil", "llvmlite"},

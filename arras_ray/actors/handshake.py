@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 import socket
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from arras_ray import __version__
 from arras_ray.errors import ClusterError
-from arras_ray.messages import WIRE_VERSION
-
-COMPARED = ("numpy", "numba", "llvmlite", "embreex")
-"""Packages that shape the bits of a picture. They are not imported to be compared."""
+from arras_ray.versions import versions
 
 
 @dataclass(frozen=True)
@@ -48,17 +42,6 @@ def join(name: str) -> Joined:
         group=context.get_placement_group_id() or "",
         versions=versions(),
     )
-
-
-def versions() -> dict[str, str]:
-    """What must be equal everywhere for a session to be possible and its pictures to have the same bits."""
-    found = {"arras-ray": __version__, "messages": str(WIRE_VERSION), "python": platform.python_version()}
-    for package in COMPARED:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "none"
-    return found
 
 
 def refuse_other_versions(ours: dict[str, str], joined: Joined) -> None:

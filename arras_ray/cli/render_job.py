@@ -19,6 +19,7 @@ from arras_ray.cli.report import Report
 from arras_ray.cli.summary import Summary, in_order
 from arras_ray.cli.watch import Told, watch
 from arras_ray.errors import Interrupted, RenderError
+from arras_ray.versions import versions
 
 if TYPE_CHECKING:
     from arras_ray.cli.handle import RenderHandle
@@ -126,13 +127,6 @@ class RenderJob:
         command = ["arras-ray", "debug-pixel", *self.scenes, str(bad.x), str(bad.y), "--sample", str(bad.sample)]
         command += as_arguments(self.chosen)
         return f"{text}; the first is sample {bad.sample} of pixel ({bad.x}, {bad.y}): {shlex.join(command)}"
-
-
-def versions() -> dict[str, str]:
-    """What made the picture. The packages are not imported to be asked."""
-    from importlib.metadata import version
-
-    return {"arras-ray": __version__} | {package: version(package) for package in ("numpy", "numba", "embreex")}
 
 
 def output_file(context: SceneContext) -> str:

@@ -22,25 +22,35 @@ def camera_record(context: SceneContext, width: int, height: int, report: Report
     """(1,) CAMERA. Raises SceneError without a camera, for planes that contradict and for kinds not drawn yet."""
     camera = context.camera
     if camera is None:
-        raise SceneError("The scene has no camera.", hint='Add PerspectiveCamera("camera") { ... }.')
+        raise SceneError("the scene has no camera", hint='add PerspectiveCamera("camera") { ... }')
     if camera.scene_class.name != "PerspectiveCamera":
         raise SceneError(
-            f"The camera {camera.name} is a {camera.scene_class.name}; only PerspectiveCamera is drawn so far.",
+            f"the camera {camera.name} is a {camera.scene_class.name}; only PerspectiveCamera is drawn so far",
+            hint="set the scene variable camera to a PerspectiveCamera",
             object=camera.name,
         )
     near, far = camera.get("near"), camera.get("far")
     if near < 0.0 or far <= near:
-        raise SceneError(f"The camera {camera.name} has near {near} and far {far}.", object=camera.name)
+        raise SceneError(
+            f"the camera {camera.name} has near {near} and far {far}",
+            hint="near has to be 0 or more, and far above near",
+            object=camera.name,
+        )
     focal, film = camera.get("focal"), camera.get("film_width_aperture")
     if not (focal > 0.0 and film > 0.0):
         raise SceneError(
-            f"The camera {camera.name} has focal {focal} and film_width_aperture {film}; both have to be above 0.",
+            f"the camera {camera.name} has focal {focal} and film_width_aperture {film}",
+            hint="both have to be above 0",
             object=camera.name,
         )
     matrix = camera.get("node_xform")
     lengths = np.linalg.norm(matrix[:3, :3], axis=1)
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
-        raise SceneError(f"The camera {camera.name} has a node_xform that cannot be inverted.", object=camera.name)
+        raise SceneError(
+            f"the camera {camera.name} has a node_xform that cannot be inverted",
+            hint="a rotation and a translation place a camera",
+            object=camera.name,
+        )
     if np.abs(lengths - 1.0).max() > 1e-3:
         report.note("scale in a camera's node_xform is left out", camera.name)
     if camera.get("dof") and context.variables.get("enable_dof"):

@@ -44,8 +44,8 @@ def flatten(context: SceneContext, options: Mapping[str, Any] | None = None) -> 
     report = Report()
     if context.layer is None:
         raise SceneError(
-            "The scene has no Layer, so there is nothing to render.",
-            hint='Add Layer("name") { {geometry, "", material, lightset} }.',
+            "the scene has no Layer, so there is nothing to render",
+            hint='add Layer("name") { {geometry, "", material, lightset} }',
         )
     width, height = picture_size(context, options)
     camera = camera_record(context, width, height, report)

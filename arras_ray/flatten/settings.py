@@ -31,11 +31,15 @@ def picture_size(context: SceneContext, options: Mapping[str, Any]) -> tuple[int
         variables = context.variables
         res = float(variables.get("res"))
         if not res > 0.0:
-            raise SceneError(f"The scene variable res is {res}, but has to be above 0.", attribute="res")
+            raise SceneError(
+                f"the scene variable res is {res}", hint="it has to be above 0; 2 halves each side", attribute="res"
+            )
         width = max(1, int(variables.get("image_width") / res))
         height = max(1, int(variables.get("image_height") / res))
     if not (1 <= width <= 1 << 16 and 1 <= height <= 1 << 16):
-        raise SceneError(f"A picture of {width} x {height} pixels cannot be rendered; each side goes up to 65536.")
+        raise SceneError(
+            f"a picture of {width} x {height} pixels cannot be rendered", hint="each side goes from 1 to 65536"
+        )
     return width, height
 
 
@@ -43,7 +47,7 @@ def samples_per_pixel(context: SceneContext, options: Mapping[str, Any]) -> int:
     """Samples of each pixel: the option's, else pixel_samples squared."""
     spp = int(options.get("spp") or max(1, context.variables.get("pixel_samples")) ** 2)
     if spp > MAX_SPP:
-        raise SceneError(f"{spp} samples a pixel are too many; sums are exact up to {MAX_SPP}.")
+        raise SceneError(f"{spp} samples a pixel are too many", hint=f"sums are exact up to {MAX_SPP}")
     return spp
 
 

@@ -1,4 +1,4 @@
-"""The entry kernels: a unit of samples into exact sums.
+"""The entry kernel: a unit of samples into exact sums.
 
 Every sample is rounded to a multiple of a power of two and added in float64. Such sums are exact below 2^53 steps, so
 that order, grouping and the number of threads or machines cannot change a bit of the picture.
@@ -13,7 +13,6 @@ import numpy as np
 from arras_ray.kernels.config import ZERO, entry, kernel
 from arras_ray.kernels.integrator import camera_sample
 from arras_ray.kernels.sampler import pixel_key
-from arras_ray.kernels.story import NO_LOG
 from arras_ray.messages import BLOCK, TILE
 
 BLOCKS = TILE // BLOCK
@@ -21,6 +20,8 @@ BLOCKS = TILE // BLOCK
 # Words of `report`: samples taken, samples left out as not finite, and the first of those (pixel number, sample).
 REPORT_SAMPLES, REPORT_BAD, REPORT_BAD_PIXEL, REPORT_BAD_SAMPLE = range(4)
 REPORT_WORDS = 4
+
+ALL_PIXELS = -1
 
 
 @kernel
@@ -36,10 +37,11 @@ def is_finite(x):
 
 
 @entry
-def render_unit(parcel, ray, tile, begin, end, mask, cancel, out, report):
+def render_unit(parcel, ray, log, only, tile, begin, end, mask, cancel, out, report):
     """Add samples [begin, end) of a tile's blocks to out.
 
-    parcel: (1,) SCENE. ray: address of this thread's ray record. mask: uint64, a bit a block. cancel: (1,) uint32,
+    parcel: (1,) SCENE. ray: address of this thread's ray record. log: address of a path story, or NO_LOG. only: number
+    of the one pixel to render, or ALL_PIXELS. mask: uint64, a bit a block. cancel: (1,) uint32,
     polled once a block. out: (TILE * TILE, N_CHANNELS) f8. report: (REPORT_WORDS,) i8. Returns whether the unit was
     finished.
     """
@@ -65,6 +67,8 @@ def render_unit(parcel, ray, tile, begin, end, mask, cancel, out, report):
                 x = x0 + px
                 if x >= s.width:
                     break
+                if only != ALL_PIXELS and only != y * s.width + x:
+                    continue
                 pixel = pixel_key(x, y, s.seed)
                 r = 0.0
                 g = 0.0
@@ -72,7 +76,7 @@ def render_unit(parcel, ray, tile, begin, end, mask, cancel, out, report):
                 a = 0.0
                 count = 0.0
                 for sample in range(begin, end):
-                    color, alpha = camera_sample(scene, ray, NO_LOG, pixel, sample, x, y)
+                    color, alpha = camera_sample(scene, ray, log, pixel, sample, x, y)
                     if is_finite(color[0]) and is_finite(color[1]) and is_finite(color[2]):
                         r += on_grid(color[0], limit, grid)
                         g += on_grid(color[1], limit, grid)
@@ -92,12 +96,3 @@ def render_unit(parcel, ray, tile, begin, end, mask, cancel, out, report):
                 out[i, 3] += a
                 out[i, 4] += count
     return True
-
-
-@entry
-def trace_sample(parcel, ray, log, x, y, sample):
-    """One sample of pixel (x, y) with its story written at address `log`, LOG_LINES of PATH_VERTEX.
-
-    Returns radiance (3,) and alpha."""
-    scene = parcel[0]
-    return camera_sample(scene, ray, log, pixel_key(x, y, scene.settings.seed), sample, x, y)

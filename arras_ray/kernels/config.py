@@ -16,21 +16,32 @@ import numpy as np
 
 
 def sources_digest() -> str:
-    """16 hex digits of the kernels' sources: part of the cache's path, and compared when computations join."""
+    """16 hex digits of the kernels' sources: equal on machines that render the same bits."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in _sources():
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: `$ARRAS_RAY_CACHE`, else `$XDG_CACHE_HOME/arras-ray`, else `~/.cache`."""
+    """Where compiled kernels are kept: `$ARRAS_RAY_CACHE`, else `$XDG_CACHE_HOME/arras-ray`, else `~/.cache`.
+
+    One folder for each installation, because numba's own key holds the path and the time of a source file, and for
+    each state of the sources, because it does not notice a changed callee.
+    """
     base = os.environ.get("ARRAS_RAY_CACHE")
     if not base:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
         base = os.path.join(home, "arras-ray")
-    return Path(base) / f"kernels-{sources_digest()}"
+    stamp = hashlib.sha256()
+    for path in _sources():
+        stamp.update(f"{path} {path.stat().st_mtime_ns}".encode())
+    return Path(base) / f"kernels-{sources_digest()}-{stamp.hexdigest()[:8]}"
+
+
+def _sources() -> list[Path]:
+    return sorted(Path(__file__).resolve().parent.glob("*.py"))
 
 
 os.environ["NUMBA_CACHE_DIR"] = str(cache_folder())

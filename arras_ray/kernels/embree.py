@@ -48,7 +48,7 @@ def library_path() -> str:
             return str(Path(str(file.locate())).resolve())
     found = ctypes.util.find_library("embree4")
     if found is None:
-        raise RenderError("Embree 4 was not found.", hint="Install the embreex package or a system libembree4.")
+        raise RenderError("Embree 4 was not found", hint="install the embreex package or a system libembree4")
     return found
 
 
@@ -123,7 +123,7 @@ class SceneBVH:
         flags = f"threads={threads},isa={isa},set_affinity=0".encode()
         self._device = library.rtcNewDevice(flags)
         if not self._device:
-            raise RenderError(f"Embree could not start with isa={isa} (error {library.rtcGetDeviceError(None)}).")
+            raise RenderError(f"Embree could not start with isa={isa} (error {library.rtcGetDeviceError(None)})")
         self.handle = int(library.rtcNewScene(self._device))
         library.rtcSetSceneFlags(self.handle, _SCENE_ROBUST)
         library.rtcSetSceneBuildQuality(self.handle, _QUALITY_MEDIUM)
@@ -132,7 +132,7 @@ class SceneBVH:
         library.rtcCommitScene(self.handle)
         error = library.rtcGetDeviceError(self._device)
         if error:
-            raise RenderError(f"Embree could not build the scene (error {error}).")
+            raise RenderError(f"Embree could not build the scene (error {error})")
 
     def _attach(self, index: int) -> None:
         library, scene = _library(), self._scene

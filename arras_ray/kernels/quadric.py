@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from arras_ray.kernels.config import DISABLE_JIT, numba
+from arras_ray.kernels.config import DISABLE_JIT, kernel, numba
 from arras_ray.kernels.layout import GEOMETRY
 
 types = numba.types
@@ -54,7 +54,7 @@ def _bounds(arguments):
         box[4 + axis] = centre + reach + slack
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@kernel
 def _nearest(g, ray):
     """Smallest valid t in (tnear, tfar] of the clipped sphere, or a negative number."""
     ox = oy = oz = dx = dy = dz = 0.0

@@ -17,7 +17,6 @@ from fake_engine import Stage, load, scene
 from arras_ray import client
 from arras_ray.actors import launch
 from arras_ray.actors.cluster import NAMESPACE, Cluster
-from arras_ray.actors.handshake import versions
 from arras_ray.actors.supervisor import Order, nodes
 from arras_ray.client import SessionRender, render_session
 from arras_ray.errors import ClusterError, ComputationError, ResourcesError, SceneError
@@ -25,6 +24,7 @@ from arras_ray.film import place_tiles
 from arras_ray.local_render import LocalRender
 from arras_ray.messages import RDLMessage, RenderStatus
 from arras_ray.session_definition import SessionDefinition
+from arras_ray.versions import versions
 
 ENGINE = "fake_engine:load"
 PATIENCE = 60.0

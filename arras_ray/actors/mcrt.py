@@ -13,6 +13,7 @@ import numpy as np
 
 from arras_ray.actors.handshake import Joined, join
 from arras_ray.film import shard_of_tile
+from arras_ray.ledger import UnitPlan
 from arras_ray.messages import Lease, PartialFrame, RDLMessage
 
 ENGINE = "arras_ray.engine:load"
@@ -67,7 +68,7 @@ class Mcrt:
         return join(self.name)
 
     def load(self, message: RDLMessage, merges: list[Any]) -> Loaded:
-        """Make the scene's engine and compile what was never compiled on this node. Raise SceneError."""
+        """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError."""
         self._state = "loading"
         self._merges = merges
         module, _, function = self._factory.partition(":")
@@ -76,6 +77,7 @@ class Mcrt:
         warm: Callable[[Callable[[str], None]], None] | None = getattr(room, "warm", None)
         if warm is not None:
             warm(self._compiling)
+        self._render_one_unit()
         self._state = "ready"
         engine = self._engine
         return Loaded(
@@ -121,6 +123,11 @@ class Mcrt:
 
     def _compiling(self, text: str) -> None:
         self._state = "compiling"
+
+    def _render_one_unit(self) -> None:
+        """And drop it: compiled kernels are now in memory, and the first lease measures the speed of all others."""
+        engine = self._engine
+        self._engine.render(UnitPlan(engine.width, engine.height, engine.spp).units(np.zeros(1, "i8")), self._word)
 
     def _split(self, whole: PartialFrame) -> list[PartialFrame | None]:
         """The part of each merge, its sums in an object of their own; None for a merge that keeps none of the tiles."""

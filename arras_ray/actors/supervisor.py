@@ -236,9 +236,12 @@ class Supervisor:
             if time.monotonic() >= next_ping:
                 self._ping()
                 next_ping = time.monotonic() + (PING_SECONDS if self._stage == "rendering" else LOADING_PING_SECONDS)
-            ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=LOADING_PING_SECONDS)
-            for ref in ready:
-                self._hear(ref)
+            if self._waiting:
+                ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=LOADING_PING_SECONDS)
+                for ref in ready:
+                    self._hear(ref)
+            else:
+                self._ended.wait(LOADING_PING_SECONDS)
             if self._stage == "loading" and self._enough_ready():
                 self._begin()
             if time.monotonic() - self._heard_at > self._order.client_seconds:

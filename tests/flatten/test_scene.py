@@ -141,7 +141,7 @@ def test_options_override_the_scene() -> None:
 def test_too_many_samples_are_refused() -> None:
     with pytest.raises(SceneError, match="too many"):
         flatten(ball(pixel_samples=257).context)
-    with pytest.raises(SceneError, match="65536"):
+    with pytest.raises(SceneError, match="70000"):
         flatten(ball(image_width=70000).context)
 
 

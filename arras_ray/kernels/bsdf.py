@@ -57,7 +57,7 @@ def conductor_fresnel(cos, reflectivity, edge):
     x = a2b2 * c2 + s2 * s2
     y = TWO * a * cos * s2
     rp = rs * (x - y) / (x + y)
-    return (rs + rp) * np.float32(0.5)
+    return max(ZERO, (rs + rp) * np.float32(0.5))  # rounding, where nothing is reflected
 
 
 @kernel

@@ -198,10 +198,9 @@ class SessionRender:
             while self.status().stage not in OVER and time.monotonic() < self._stopped_at + STOP_SECONDS:
                 time.sleep(LOOK_SECONDS / 5)
         picture = np.zeros((self.height, self.width, 4), "f4")
-        for ref in [merge.frame.remote(0, 0.0) for merge in self._running.merges]:
+        for ref in [merge.final.remote() for merge in self._running.merges]:
             frame = self._ask(ref)
-            if frame is not None:
-                place_tiles(picture, frame.tiles, frame.pixels)
+            place_tiles(picture, frame.tiles, frame.pixels)
         return picture
 
     def where(self) -> list[dict[str, Any]]:

@@ -103,11 +103,21 @@ class Film:
         """Tiles that changed after `version`, rising: (n,) i4."""
         return np.flatnonzero(self._tile_version > version).astype("i4")
 
-    def frame(self, since: int, sync_id: int, progress: float, status: str) -> ProgressiveFrame:
-        """What changed after version `since`, resolved. A change made meanwhile comes in this frame or the next."""
+    def frame(
+        self, since: int, sync_id: int, progress: float, status: str, max_tiles: int | None = None
+    ) -> ProgressiveFrame:
+        """What changed after version `since`, resolved. A change made meanwhile comes in this frame or the next.
+
+        Of more than max_tiles tiles those that changed first are taken, and others that changed with the last of them;
+        the frame's version is then below the film's, and asking again gives the rest.
+        """
         with self._version_lock:
             version = self.version
             tiles = self.changed_since(since)
+            if max_tiles is not None and len(tiles) > max_tiles:
+                changed = self._tile_version[tiles]
+                version = int(np.partition(changed, max_tiles - 1)[max_tiles - 1])
+                tiles = tiles[changed <= version]
         return ProgressiveFrame(
             sync_id=sync_id,
             width=self.width,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ NO_SYNC = -1
 """Before a film has begun; no message has this sync_id."""
 
 OVER = ("FINISHED", "CANCELLED")
+
+MAX_FRAME_TILES = 32
+"""Of a frame, 2 MB: resolved and sent within 50 ms even while parts are added on all cores (benchmarks/merge.py)."""
 
 READ_SECONDS = 20.0
 """How long the sums of a part may take to arrive; a frozen node would let us wait for ever."""
@@ -39,7 +43,7 @@ class Merge:
         self._samples = 0
         self._status = "STARTED"
         self._changed = threading.Condition()
-        self._stats = {"parts": 0, "bytes": 0, "reading": 0.0, "adding": 0.0}
+        self._stats = {"parts": 0, "bytes": 0, "rendering": 0.0, "reading": 0.0, "adding": 0.0}
 
     def __repr__(self) -> str:
         return f"{self.name} of {self.session}"
@@ -77,15 +81,23 @@ class Merge:
     def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
         """Tiles that changed after version `since`; waits up to `timeout` seconds for one, then returns None.
 
-        Once the render is over the answer comes at once, with no tiles if nothing changed.
+        Of many tiles a frame holds only some: ask again for the others. Once the render is over the answer comes at
+        once, with no tiles if nothing changed.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._film.version > since or self._status in OVER, timeout)
             if self._film.version <= since and self._status not in OVER:
                 return None
-            progress = self._samples / self._plan.total_samples
-            status = self._status
-        return self._film.frame(since, self._sync_id, progress, status)
+            version, status = self._film.version, self._status
+            progress = self._progress
+        frame = self._film.frame(since, self._sync_id, progress, status, MAX_FRAME_TILES)
+        if frame.version < version:  # the last word is not spoken before the last tile is shown
+            frame = replace(frame, status="RENDERING")
+        return frame
+
+    def final(self) -> ProgressiveFrame:
+        """The whole picture of what was accepted so far."""
+        return self._film.frame(0, self._sync_id, self._progress, self._status)
 
     def finish(self, status: str) -> None:
         """No more parts will come: FINISHED or CANCELLED."""
@@ -98,9 +110,13 @@ class Merge:
         return "ready"
 
     def stats(self) -> dict[str, float]:
-        """Parts and bytes added so far, and seconds spent reading them and adding them, over all threads."""
+        """Parts and bytes added so far, and seconds: of the mcrts rendering them, of all threads here on each step."""
         with self._changed:
             return dict(self._stats)
+
+    @property
+    def _progress(self) -> float:
+        return self._samples / self._plan.total_samples
 
     def _add(self, part: PartialFrame, sums: np.ndarray) -> np.ndarray:
         begin = time.perf_counter()
@@ -109,6 +125,7 @@ class Merge:
         with self._changed:
             self._stats["parts"] += 1
             self._stats["bytes"] += sums.nbytes
+            self._stats["rendering"] += part.seconds
             self._stats["adding"] += time.perf_counter() - begin
             self._samples += samples
             self._status = "RENDERING" if self._status == "STARTED" else self._status

@@ -1,7 +1,7 @@
 """An engine with the real one's interface and no renderer: each sample is a hash of pixel, sample number and channel.
 
 The payload is JSON: width, height, spp; and for faults: "stages": a folder of files that make moments visible and
-hold them (see `Stage`); "raise": a message to fail with while loading; "pause": seconds a unit takes at least.
+hold them (see `Stage`); "error": a message to fail with while loading; "pause": seconds a unit takes at least.
 """
 
 from __future__ import annotations
@@ -98,6 +98,6 @@ class FakeEngine:
 
 def load(message: RDLMessage, threads: int) -> FakeEngine:
     settings = json.loads(message.payload)
-    if "raise" in settings:
-        raise SceneError(settings["raise"], file="fake.rdla", line=7)
+    if "error" in settings:
+        raise SceneError(settings["error"], file="fake.rdla", line=7)
     return FakeEngine(settings, threads)

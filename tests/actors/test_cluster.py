@@ -19,6 +19,7 @@ import ray
 from fake_engine import scene
 
 from arras_ray.actors import cluster
+from arras_ray.actors.supervisor import nodes
 from arras_ray.client import OVER, render_session
 from arras_ray.errors import ClusterError
 from arras_ray.session_definition import SessionDefinition
@@ -57,8 +58,7 @@ def test_a_ray_of_its_own_leaves_nothing_behind(home: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert (folder / "token").stat().st_mode & 0o777 == 0o600
         assert own.embedded
-        assert ray.cluster_resources()["CPU"] == 2
-        assert ray.cluster_resources()["memory"] == 1 << 30
+        assert [(node.cpus, node.memory) for node in nodes()] == [(2, 1 << 30)]
         processes = [child for child in psutil.Process().children(recursive=True) if child.name() != "forkserver"]
         listening = {
             connection.laddr.ip.removeprefix("::ffff:")
@@ -193,10 +193,9 @@ def test_one_mcrt_goes_to_each_node(
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             where = {row["computation"]: row for row in render.where()}
-        nodes = {node["NodeID"] for node in ray.nodes()}
-        assert {where["mcrt_i0"]["node_id"], where["mcrt_i1"]["node_id"]} == nodes
+        assert {where["mcrt_i0"]["node_id"], where["mcrt_i1"]["node_id"]} == {node.id for node in nodes()}
         assert [where[name]["cpus"] for name in ("mcrt_i0", "mcrt_i1")] == [1.0, 1.0]
-    assert cluster._check_alive(two_nodes.address, two_nodes.token.read_text()) is None  # it goes on without us
+    cluster._check_alive(two_nodes.address, two_nodes.token.read_text())  # raises unless it goes on without us
     assert files_below(home) == []
 
 

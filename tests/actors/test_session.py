@@ -45,6 +45,12 @@ def until(condition: Callable[[], Any], what: str) -> Any:
     return result
 
 
+def ask(render: SessionRender, computation: str, method: str) -> Any:
+    """The answer of a computation to a call without arguments."""
+    actor: Any = ray.get_actor(f"{render.name}/{computation}", NAMESPACE)
+    return ray.get(getattr(actor, method).remote(), timeout=PATIENCE)
+
+
 def to_its_end(render: SessionRender) -> RenderStatus:
     until(lambda: render.status().stage in client.OVER, "the end of the render")
     return render.status()
@@ -113,14 +119,14 @@ def test_each_computation_runs_in_its_bundle(ray_here: Cluster, definition: Sess
         (group,) = groups()
         actors = our_actors()
         to_its_end(render)
-    node = ray.nodes()[0]
+    (node,) = nodes()
     assert set(where) == {"dispatch", "merge", "mcrt_i0", "mcrt_i1"}
     assert {f"{render.name}/{name}" for name in [*where, "supervisor"]} == set(actors)
     for name, row in where.items():
         computes = name.startswith("mcrt")
         assert row["cpus"] == (2.0 if computes else 0.0)
         assert row["threads"] == (2 if computes else 1)
-        assert row["node_id"] == node["NodeID"]
+        assert row["node_id"] == node.id
         assert row["group"] == group["placement_group_id"]
         assert row["memory"] >= 256 << 20
     assert len({row["pid"] for row in where.values()}) == 4
@@ -168,8 +174,7 @@ def test_the_last_mcrt_killed_ends_the_render_with_the_picture_so_far(
 def test_a_lost_part_of_the_session_is_told(ray_here: Cluster, definition: SessionDefinition, victim: str) -> None:
     message = scene(pause=0.05)
     with render_session(definition, message, cluster=ray_here, num_mcrt=1, engine=ENGINE) as render:
-        actor = ray.get_actor(f"{render.name}/{victim}", NAMESPACE)
-        os.kill(ray.get(actor.join.remote()).pid, signal.SIGKILL)
+        os.kill(ask(render, victim, "join").pid, signal.SIGKILL)
         status = to_its_end(render)
     assert status.stage == "failed"
     assert (victim if victim != "supervisor" else "ended") in status.error
@@ -182,7 +187,7 @@ def test_a_stop_keeps_what_was_rendered(ray_here: Cluster, definition: SessionDe
     with render_session(definition, message, cluster=ray_here, num_mcrt=2, engine=ENGINE) as render:
         stage.reached()
         for name in ("mcrt_i0", "mcrt_i1"):  # one of them is busy, and answers
-            assert ray.get(ray.get_actor(f"{render.name}/{name}", NAMESPACE).ping.remote(), timeout=PATIENCE) == "ready"
+            assert ask(render, name, "ping") == "ready"
         render.stop()
         picture = render.final()  # the gate is shut: only the cancel word can have ended that lease
         status = render.status()
@@ -215,7 +220,7 @@ def test_what_does_not_fit_is_told_with_the_table_and_leaves_nothing(
 
 def test_an_error_of_the_scene_arrives_as_it_was_raised(ray_here: Cluster, definition: SessionDefinition) -> None:
     with pytest.raises(SceneError, match="no camera") as failed:
-        render_session(definition, scene(**{"raise": "no camera"}), cluster=ray_here, num_mcrt=1, engine=ENGINE)
+        render_session(definition, scene(error="no camera"), cluster=ray_here, num_mcrt=1, engine=ENGINE)
     assert failed.value.place == "fake.rdla:7"
     assert not our_actors()
     assert not groups()
@@ -229,7 +234,7 @@ def test_an_engine_that_cannot_be_found_is_told(ray_here: Cluster, definition: S
 def test_computations_of_other_versions_are_refused(
     ray_here: Cluster, definition: SessionDefinition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arras_ray.actors.handshake.__version__", "0.0.1")
+    monkeypatch.setattr("arras_ray.versions.__version__", "0.0.1")
     with pytest.raises(ClusterError, match=r"other versions: arras-ray .* there, 0\.0\.1 here"):
         render_session(definition, scene(), cluster=ray_here, num_mcrt=1, engine=ENGINE)
 

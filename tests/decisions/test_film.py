@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from arras_ray.film import Film, morton_tiles, place_tiles, shard_of_tile
 from arras_ray.ledger import UnitPlan
-from arras_ray.messages import N_CHANNELS, TILE, tile_grid
+from arras_ray.messages import N_CHANNELS, TILE, UNIT, tile_grid
 
 WIDTH, HEIGHT, SPP = 150, 100, 20
 PLAN = UnitPlan(WIDTH, HEIGHT, SPP)
@@ -203,6 +203,20 @@ def test_a_frame_holds_what_changed_and_only_that() -> None:
     assert second.tiles.tolist() == sorted(UNITS["tile"][1:3].tolist())
     assert second.version > first.version
     assert film.changed_since(0).tolist() == sorted(UNITS["tile"][:3].tolist())
+
+
+def test_a_frame_of_few_tiles_has_those_that_changed_first_and_the_next_one_the_rest() -> None:
+    film = Film(TILE * 4, TILE * 2)
+    for tiles in ([5], [0, 7], [2], [5]):
+        units = np.zeros(len(tiles), UNIT)
+        units["tile"] = tiles
+        film.add(units, np.ones((len(tiles), TILE * TILE, N_CHANNELS)))
+    first = film.frame(0, 3, 0.5, "RENDERING", max_tiles=1)
+    assert first.tiles.tolist() == [0, 7]  # both changed with one addition, and 5 has changed again since
+    second = film.frame(first.version, 3, 0.5, "RENDERING", max_tiles=1)
+    third = film.frame(second.version, 3, 0.5, "RENDERING", max_tiles=1)
+    assert (second.tiles.tolist(), third.tiles.tolist()) == ([2], [5])
+    assert third.version == film.version
 
 
 def test_a_dropped_unit_changes_nothing() -> None:

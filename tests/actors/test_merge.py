@@ -1,0 +1,136 @@
+"""The merge actor by itself: what it answers while it adds, and what it does with parts it cannot use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+from fake_engine import Stage
+from ray.util.placement_group import placement_group, remove_placement_group
+
+from arras_ray.actors import launch
+from arras_ray.actors.cluster import Cluster
+from arras_ray.actors.merge import MAX_FRAME_TILES
+from arras_ray.ledger import UnitPlan
+from arras_ray.messages import N_CHANNELS, TILE, PartialFrame, ProgressiveFrame
+
+PATIENCE = 60.0
+WIDTH, HEIGHT, SPP = 800, 640, 4
+PLAN = UnitPlan(WIDTH, HEIGHT, SPP)
+N_TILES = 13 * 10
+
+
+class Source:
+    """An owner of sums that come late: when a gate is opened."""
+
+    def sums(self, gate: str, n_units: int) -> np.ndarray:
+        Stage(gate).hold()
+        return np.ones((n_units, TILE * TILE, N_CHANNELS))
+
+
+class Listener:
+    """What merge tells dispatch."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, Any]] = []
+
+    def receipts(self, batch: list[Any]) -> None:
+        self.heard += [("receipt", receipt.unit_ids.tolist()) for receipt in batch]
+
+    def unread(self, lease_id: int, unit_ids: np.ndarray) -> None:
+        self.heard.append(("unread", unit_ids.tolist()))
+
+    def fail(self, error: str) -> None:
+        self.heard.append(("fail", error))
+
+    def all_heard(self) -> list[tuple[str, Any]]:
+        return self.heard
+
+
+def part(ids: list[int], sums: Any, sync_id: int = 1) -> PartialFrame:
+    return PartialFrame(sync_id, 1, "mcrt_i0", PLAN.units(np.array(ids)), [sums], 0.1, 100)
+
+
+def ones(n: int) -> Any:
+    return ray.put(np.ones((n, TILE * TILE, N_CHANNELS)))
+
+
+def wait(ref: Any) -> Any:
+    return ray.get(ref, timeout=PATIENCE)
+
+
+@pytest.fixture
+def listener(ray_here: Cluster) -> Any:
+    return ray.remote(Listener).options(num_cpus=0).remote()
+
+
+@pytest.fixture
+def merge(ray_here: Cluster, listener: Any) -> Iterator[Any]:
+    group = placement_group([{"memory": 1 << 28}])
+    actor = launch.computation("merge", "alone", "merge", group=group, bundle=0, cores=0, memory=1 << 28)
+    wait(actor.begin.remote(1, WIDTH, HEIGHT, SPP, listener))
+    yield actor
+    ray.kill(actor)
+    remove_placement_group(group)
+
+
+def test_frames_and_control_calls_are_answered_while_every_adding_thread_is_busy(
+    merge: Any, listener: Any, stage: Stage
+) -> None:
+    source: Any = ray.remote(Source).options(num_cpus=0).remote()
+    late = source.sums.remote(str(stage.folder), 2)
+    threads = launch.THREADS["add"]
+    wait(merge.accept.remote([part([0], ones(1))]))
+    busy = [merge.accept.remote([part([1 + i, 20 + i], late)]) for i in range(threads)]
+    behind = merge.accept.remote([part([50], ones(1))])
+    stage.reached()
+    assert wait(merge.ping.remote()) == "ready"
+    assert wait(merge.stats.remote())["parts"] == 1
+    frame: ProgressiveFrame = wait(merge.frame.remote(0, 0.0))
+    assert frame.tiles.tolist() == PLAN.units(np.array([0]))["tile"].tolist()
+    assert len(wait(merge.final.remote()).tiles) == 1
+    assert ray.wait([*busy, behind], num_returns=threads + 1, timeout=0)[0] == []
+    stage.open()
+    wait([*busy, behind])
+    assert wait(merge.stats.remote())["parts"] == 2 + threads
+    assert len(wait(listener.all_heard.remote())) == 2 + threads
+
+
+def test_frames_are_answered_in_pieces_that_make_the_whole(merge: Any) -> None:
+    for first in range(0, N_TILES, 10):  # as leases do: a few tiles a part
+        wait(merge.accept.remote([part(list(range(first, first + 10)), ones(10))]))
+    assert wait(merge.finish.remote("FINISHED")) is None
+    pieces: list[ProgressiveFrame] = []
+    while not pieces or pieces[-1].status != "FINISHED":
+        pieces.append(wait(merge.frame.remote(pieces[-1].version if pieces else 0, 0.0)))
+        assert 0 < len(pieces[-1].tiles) < MAX_FRAME_TILES + 10
+    assert sorted(np.concatenate([piece.tiles for piece in pieces]).tolist()) == list(range(N_TILES))
+    assert {piece.status for piece in pieces[:-1]} == {"RENDERING"}
+    assert len(pieces) >= N_TILES // (MAX_FRAME_TILES + 10)
+
+
+def test_parts_of_another_scene_and_parts_that_came_already_change_nothing(merge: Any, listener: Any) -> None:
+    wait(merge.accept.remote([part([3, 4], ones(2)), part([4, 5], ones(2)), part([6], ones(1), sync_id=9)]))
+    assert wait(listener.all_heard.remote()) == [("receipt", [3, 4]), ("receipt", [5])]
+    pixels = wait(merge.final.remote()).pixels
+    assert set(np.unique(pixels)) == {1.0}
+
+
+def test_a_part_whose_owner_died_is_given_back(merge: Any, listener: Any, stage: Stage) -> None:
+    source: Any = ray.remote(Source).options(num_cpus=0).remote()
+    late = source.sums.remote(str(stage.folder), 2)
+    adding = merge.accept.remote([part([7, 8], late)])
+    stage.reached()
+    ray.kill(source)
+    wait(adding)
+    assert wait(listener.all_heard.remote()) == [("unread", [7, 8])]
+
+
+def test_a_part_that_does_not_fit_ends_the_render(merge: Any, listener: Any) -> None:
+    wait(merge.accept.remote([part([1, 2], ones(1))]))
+    ((what, error),) = wait(listener.all_heard.remote())
+    assert what == "fail"
+    assert "mcrt_i0 sent what merge cannot add" in error

@@ -19,7 +19,14 @@ MAX_SPP = 1 << 16
 GRID_BITS = 24
 MANTISSA_BITS = 53
 
-NOT_YET = ("aperture_window", "region_window", "sub_viewport", "sampling_mode")
+NOT_YET = (
+    "aperture_window",
+    "region_window",
+    "sub_viewport",
+    "sampling_mode",
+    "roughness_clamping_factor",
+    "shadow_terminator_fix",
+)
 """Scene variables that will matter once they are drawn; told when they are set."""
 
 

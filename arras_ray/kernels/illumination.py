@@ -11,7 +11,15 @@ import numpy as np
 from arras_ray.kernels.bsdf import eval_bsdf
 from arras_ray.kernels.config import BLACK, INF, ONE, ZERO, inlined, kernel
 from arras_ray.kernels.intersect import any_hit, spawn
-from arras_ray.kernels.layout import ENV_LIGHT, EVENT_LIGHT, EVENT_LIGHT_SAMPLE, NONE, SEE_SHADOW
+from arras_ray.kernels.layout import (
+    ENV_LIGHT,
+    EVENT_LIGHT,
+    EVENT_LIGHT_SAMPLE,
+    NONE,
+    SEE_DIFFUSE,
+    SEE_GLOSSY,
+    SEE_SHADOW,
+)
 from arras_ray.kernels.light import intersect_light, light_pdf, power_heuristic, sample_light
 from arras_ray.kernels.parcels import assignments_of, camera_lights_of, light_ids_of, lights_of
 from arras_ray.kernels.sampler import DIM_LIGHT, draw_2d
@@ -38,13 +46,18 @@ def direct_light(scene, ray, row, n_samples, pixel, sample, vertex, p, ng, ns, e
     for i in range(assignment.first_light, assignment.first_light + assignment.n_lights):
         light_id = light_ids[i]
         light = lights[light_id]
+        # A light hidden from a lobe is hidden from both halves of MIS.
+        diffuse = kd if light.mask & np.uint32(SEE_DIFFUSE) != np.uint32(0) else BLACK
+        glossy = ONE if light.mask & np.uint32(SEE_GLOSSY) != np.uint32(0) else ZERO
         key = pixel + np.uint32(np.uint32(light_id) * LIGHT_STRIDE)
         for k in range(n_samples):
             u0, u1 = draw_2d(key, sample * n_samples + k, vertex, DIM_LIGHT)
             d, distance, pdf = sample_light(light, p, ns, u0, u1)
             if pdf <= ZERO or dot(d, ng) <= ZERO:
                 continue
-            f, bsdf_pdf = eval_bsdf(wo, to_local(s, t, ns, d), kd, wm, ws, alpha, ior, metal, edge, qd)
+            f, bsdf_pdf = eval_bsdf(
+                wo, to_local(s, t, ns, d), diffuse, wm * glossy, ws * glossy, alpha, ior, metal, edge, qd
+            )
             if max_component(f) <= ZERO:
                 continue
             if any_hit(scene, ray, spawn(p, ng, error, d), d, distance * SHADOW_LENGTH, SEE_SHADOW):

@@ -102,7 +102,7 @@ def follow(scene, ray, log, pixel, sample, vertex, p, ns, o, d, throughput, pdf,
         closure, emission = closure_at(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o)
         if log != NO_LOG:
             log_event(log, depth, EVENT_HIT, g, index, material_id, NONE, t_hit, p, ns, throughput, BLACK, pdf)
-        if max_component(emission) > ZERO:
+        if emission != BLACK:  # also where it is no number, which has to be counted
             total = add(total, clamp_contribution(mul(throughput, emission), limit))
             if log != NO_LOG:
                 log_event(log, depth, EVENT_EMISSION, g, index, material_id, NONE, t_hit, p, ns, throughput,
@@ -193,7 +193,7 @@ def camera_sample(scene, ray, log, pixel, sample, x, y):
         total = add(total, mul(throughput, emission))
         if log != NO_LOG:
             log_event(log, depth, EVENT_HIT, g, index, material_id, NONE, t_hit, p, ns, throughput, BLACK, ZERO)
-            if max_component(emission) > ZERO:
+            if emission != BLACK:
                 log_event(log, depth, EVENT_EMISSION, g, index, material_id, NONE, t_hit, p, ns, throughput,
                           mul(throughput, emission), ZERO)  # fmt: skip
         kd, wm, ws, alpha, ior, metal, edge = closure

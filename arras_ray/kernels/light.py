@@ -178,8 +178,8 @@ def light_pdf(light, o, d, ns, t):
 
 @kernel
 def power_heuristic(n_a, pdf_a, n_b, pdf_b):
-    """Weight of a sample of technique a (Veach 1997, beta = 2); counts and densities."""
-    a = np.float32(n_a) * pdf_a
-    b = np.float32(n_b) * pdf_b
-    a2 = a * a
-    return a2 / (a2 + b * b)
+    """Weight of a sample of technique a (Veach 1997, beta = 2); counts and densities, pdf_a > 0.
+
+    By the ratio: squares of the densities of small, far lights would overflow."""
+    ratio = (np.float32(n_b) * pdf_b) / (np.float32(n_a) * pdf_a)
+    return ONE / (ONE + ratio * ratio)

@@ -33,7 +33,7 @@ READY_SECONDS = 30.0
 COMPILE_SECONDS = 120.0
 """How long a session may take to be ready, and how much longer while kernels are compiled for the first time."""
 
-CALL_SECONDS = 10.0
+CALL_SECONDS = 30.0
 """No call to an actor is waited for longer: its node may be frozen."""
 
 KEEP_ALIVE_SECONDS = 1.0
@@ -272,7 +272,7 @@ class SessionRender:
         except RayTaskError as error:
             if isinstance(error.cause, ArrasRayError):
                 raise error.cause from None
-            raise
+            raise ComputationError(f"session {self.name} failed: {error.cause!r}", how="failed") from error
         except GetTimeoutError:
             raise ComputationError(f"session {self.name} does not answer", how="silent") from None
         except RayActorError as error:

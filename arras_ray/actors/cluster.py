@@ -76,22 +76,13 @@ class Cluster:
         processes = _processes_of(self.folder) if self.folder is not None else []
         if ray.is_initialized():
             ray.shutdown()
-        _end(processes, GRACE_SECONDS)
-        self._remove_folder()
-        _set_variables(self._variables)
-        self._variables = {}
-        atexit.unregister(self.close)
-
-    def kill(self) -> None:
-        """End an embedded Ray at once. Afterwards this process can only leave by os._exit: Ray's own end would hang."""
-        if self.folder is not None:
-            _end(_processes_of(self.folder), 0.0)
-            self._remove_folder()
-
-    def _remove_folder(self) -> None:
+        _end(processes)
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
+        _set_variables(self._variables)
+        self._variables = {}
+        atexit.unregister(self.close)
 
     def __enter__(self) -> Cluster:
         return self
@@ -353,11 +344,11 @@ def _processes_of(folder: Path) -> list[Any]:
     return found
 
 
-def _end(processes: list[Any], patience: float) -> None:
-    """Wait until processes that were told to end are gone; kill those that take longer than `patience` seconds."""
+def _end(processes: list[Any]) -> None:
+    """Wait until processes that were told to end are gone; kill those that take too long."""
     import psutil
 
-    _, late = psutil.wait_procs(processes, timeout=patience)
+    _, late = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
     for process in late:
         with suppress(psutil.Error):
             process.kill()

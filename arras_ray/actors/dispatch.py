@@ -67,6 +67,8 @@ class Dispatch:
     def begin(self, sync_id: int, width: int, height: int, spp: int, merges: list[Any]) -> None:
         """Start leasing a picture of width x height pixels and spp samples a pixel. Merges: one for each shard."""
         with self._lock:
+            if self._over_at is not None:
+                return
             self._merges = merges
             plan = UnitPlan(width, height, spp)
             self._ledger = Ledger(plan, sync_id=sync_id, window=self._window, target_seconds=LEASE_SECONDS)

@@ -97,7 +97,7 @@ class ActorPool:
 
     def _take(self, ref: Any) -> None:
         import ray
-        from ray.exceptions import RayActorError, RayTaskError
+        from ray.exceptions import RayError, RayTaskError
 
         with self._lock:
             call = self._calls.pop(ref, None)
@@ -107,7 +107,7 @@ class ActorPool:
             result = ray.get(ref)
         except RayTaskError as error:
             reason = f"it failed: {error.cause}"
-        except RayActorError:
+        except RayError:
             reason = "its process died"
         else:
             self._ended(call.member, result)

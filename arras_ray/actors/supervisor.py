@@ -99,6 +99,7 @@ class Supervisor:
         self._ended = threading.Event()
         self._waiting: dict[Any, tuple[str, str]] = {}
         """Calls under way: which (join, load, ping) to whom."""
+        threading.Thread(target=self._run, name="supervisor", daemon=True).start()
 
     def __repr__(self) -> str:
         return f"supervisor of {self.session}"
@@ -139,7 +140,6 @@ class Supervisor:
                 self._waiting[member.actor.load.remote(scene, self._merges)] = ("load", name)
                 self._dispatch.mcrt_state.remote(name, member.node, member.threads, "starting")
         self._stage = "loading"
-        threading.Thread(target=self._run, name="supervisor", daemon=True).start()
         return Parties(self._dispatch, self._merges)
 
     def state(self) -> SessionState:
@@ -235,7 +235,7 @@ class Supervisor:
         while not self._ended.is_set():
             if time.monotonic() >= next_ping:
                 self._ping()
-                next_ping = time.monotonic() + (PING_SECONDS if self._stage == "rendering" else LOADING_PING_SECONDS)
+                next_ping = time.monotonic() + (LOADING_PING_SECONDS if self._stage == "loading" else PING_SECONDS)
             if self._waiting:
                 ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=LOADING_PING_SECONDS)
                 for ref in ready:
@@ -257,7 +257,7 @@ class Supervisor:
     def _hear(self, ref: Any) -> None:
         """Take the answer of a call; an error of Ray or of the computation is one too."""
         import ray
-        from ray.exceptions import RayActorError, RayTaskError
+        from ray.exceptions import RayError, RayTaskError
 
         hear: dict[str, Callable[[_Member, Any], None]] = {
             "join": self._has_joined,
@@ -269,10 +269,10 @@ class Supervisor:
         member.pinged = member.pinged and what != "ping"
         try:
             answer = ray.get(ref)
-        except RayActorError:
-            self._died(member)
         except RayTaskError as error:
             self._failed(member, error)
+        except RayError:
+            self._died(member)
         else:
             hear[what](member, answer)
 

@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -290,7 +290,7 @@ def _init(name: str, **options: Any) -> dict[str, Any]:
     if loaded:
         _read_settings_again()
     try:
-        with _any_agent_port():
+        with _small_ray() if options.get("address") == LOCAL else nullcontext():
             context: Any = ray.init(
                 namespace=NAMESPACE,
                 log_to_driver=False,
@@ -320,12 +320,17 @@ def _read_settings_again() -> None:
 
 
 @contextmanager
-def _any_agent_port() -> Iterator[None]:
-    """Let Ray's dashboard agent take any free port. ray.init has no argument for it, and two Rays that both want the
-    default one start 5 s later."""
+def _small_ray() -> Iterator[None]:
+    """Settings of an embedded Ray that ray.init has no arguments for.
+
+    Its dashboard agent takes any free port: two Rays that both want the usual one start 5 s later. It has no process
+    that watches logs, which nobody would show, and none that would ask a cloud for machines.
+    """
     parameter: Any = import_module("ray._private.parameter")
     original = parameter.RayParams
-    parameter.RayParams = functools.partial(original, dashboard_agent_listen_port=0)
+    parameter.RayParams = functools.partial(
+        original, dashboard_agent_listen_port=0, include_log_monitor=False, no_monitor=True
+    )
     try:
         yield
     finally:

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 from fake_engine import Stage
+from size_of_ray import CPUS, MEMORY
 
 from arras_ray.actors import cluster
 from arras_ray.session_definition import SessionDefinition, load_definition, parse_definition
 
 HERE = Path(__file__).parent
-
-CPUS = 6
-MEMORY = 8 << 30
 
 TWO_MERGES = """{"computations": {
     "dispatch": {"dso": "libcomputation_progmcrt_dispatch.so",

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
-from conftest import CPUS, MEMORY
 from fake_engine import Stage, load, scene
+from size_of_ray import CPUS, MEMORY
 
 from arras_ray import client
 from arras_ray.actors import launch

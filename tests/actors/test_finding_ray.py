@@ -208,3 +208,11 @@ def test_a_cluster_on_this_machine_is_found(
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(two_nodes.token))
     with cluster.connect() as joined:
         assert joined.note == f"Ray cluster at {two_nodes.address}, found on this machine"
+
+
+def test_a_cluster_on_this_machine_that_refuses_us_is_left_alone(two_nodes: TwoNodes, no_cluster: Path) -> None:
+    no_cluster.parent.mkdir()
+    no_cluster.write_text(two_nodes.address)
+    with cluster.connect(cpus=1, memory=1 << 30) as own:
+        assert own.embedded
+        assert f"{two_nodes.address} wants a token" in own.note

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,14 +57,3 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     gate = Stage(tmp_path)
     yield gate
     gate.open()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ray leaves a few descriptors to the garbage collector, which Python warns of; ours are looked for elsewhere."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("ignore:.*:ResourceWarning:ray"))
-
-
-if sys.platform == "win32":  # Ray has no clusters there
-    collect_ignore_glob = ["test_*.py"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from arras_ray.errors import SceneError
+from arras_ray.flatten.affine import determinant, length, lengths
 from arras_ray.flatten.report import Report
 from arras_ray.kernels.layout import CAMERA
 from arras_ray.scene import SceneContext
@@ -12,9 +13,9 @@ from arras_ray.scene import SceneContext
 
 def orthonormal_axes(matrix: np.ndarray) -> np.ndarray:
     """The rotation nearest to the z axis of a (4, 4) matrix: (3, 3) unit rows, right-handed. Scale and shear go."""
-    z = matrix[2, :3] / np.linalg.norm(matrix[2, :3])
+    z = matrix[2, :3] / length(matrix[2, :3])
     x = np.cross(matrix[1, :3], z)
-    x /= np.linalg.norm(x)
+    x /= length(x)
     return np.array([x, np.cross(z, x), z])
 
 
@@ -44,14 +45,14 @@ def camera_record(context: SceneContext, width: int, height: int, report: Report
             object=camera.name,
         )
     matrix = camera.get("node_xform")
-    lengths = np.linalg.norm(matrix[:3, :3], axis=1)
-    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+    scales = lengths(matrix[:3, :3])
+    if not np.isfinite(matrix).all() or abs(determinant(matrix)) < 1e-12:
         raise SceneError(
             f"the camera {camera.name} has a node_xform that cannot be inverted",
             hint="a rotation and a translation place a camera",
             object=camera.name,
         )
-    if np.abs(lengths - 1.0).max() > 1e-3:
+    if np.abs(scales - 1.0).max() > 1e-3:
         report.note("scale in a camera's node_xform is left out", camera.name)
     if camera.get("dof") and context.variables.get("enable_dof"):
         report.note("depth of field is not drawn yet", camera.name)

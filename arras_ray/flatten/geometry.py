@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from arras_ray.flatten.affine import cofactors, determinant, inverse, lengths, transform
 from arras_ray.flatten.attributes import PointStore, attribute_values, rate_of, user_data
 from arras_ray.flatten.mesh import Mesh, MeshError, box_mesh, rdl_mesh, smooth_normals, triangulate
 from arras_ray.flatten.report import Report
@@ -47,10 +48,9 @@ FARTHEST = 1e18
 def world_normals(normals: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """(n, 3) unit normals by the transposed inverse of a (4, 4) matrix, up to its sign; cofactors, which a matrix that
     flattens space has too. What has no direction stays zero."""
-    x, y, z = matrix[:3, :3]
-    turned = normals @ np.array([np.cross(y, z), np.cross(z, x), np.cross(x, y)])
-    lengths = np.linalg.norm(turned, axis=1, keepdims=True)
-    unit: np.ndarray = turned / np.where(lengths > 0.0, lengths, 1.0)
+    turned = transform(normals, cofactors(matrix))
+    sizes = lengths(turned)[:, None]
+    unit: np.ndarray = turned / np.where(sizes > 0.0, sizes, 1.0)
     return unit
 
 
@@ -130,7 +130,7 @@ class Geometries:
         matrix = geometry.get("node_xform")
         if not np.isfinite(matrix).all():
             raise MeshError("its node_xform is not finite")
-        vertices = mesh.vertices @ matrix[:3, :3] + matrix[3, :3]
+        vertices = transform(mesh.vertices, matrix) + matrix[3, :3]
         if np.abs(vertices).max() > FARTHEST:
             raise MeshError(f"a vertex is further than {FARTHEST:g} units away")
         record = self._record(geometry)
@@ -175,7 +175,7 @@ class Geometries:
         if assignment is None or assignment.material is None or radius == 0.0:
             return
         matrix = geometry.get("node_xform")
-        if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-30:
+        if not np.isfinite(matrix).all() or abs(determinant(matrix)) < 1e-30:
             raise MeshError("its node_xform cannot be inverted")
         if not np.abs(matrix).max() * max(1.0, radius) <= FARTHEST:
             raise MeshError(f"it reaches further than {FARTHEST:g} units")
@@ -185,7 +185,7 @@ class Geometries:
         record["kind"] = SPHERE
         record["assignment"] = row_of(assignment, 0)
         record["world"] = matrix[:, :3]
-        record["object"] = np.linalg.inv(matrix)[:, :3]
+        record["object"] = inverse(matrix)
         record["radius"] = radius
         record["zmin"], record["zmax"] = min(zmin, zmax), max(zmin, zmax)
         record["phi_max"], record["phi_cos"], record["phi_sin"] = phi, math.cos(phi), math.sin(phi)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from arras_ray.flatten.affine import dot, length, lengths
 from arras_ray.flatten.report import Report
 from arras_ray.kernels.layout import (
     ENV_LIGHT,
@@ -130,14 +131,14 @@ class Lights:
         u = matrix[0, :3] * light.get("width") / 2.0
         v = matrix[1, :3] * light.get("height") / 2.0
         normal = np.cross(u, v)
-        size = float(np.linalg.norm(normal))
+        size = length(normal)
         if not size > 0.0:
             return False
-        if abs(np.dot(u, v)) > 1e-4 * float(np.linalg.norm(u) * np.linalg.norm(v)):
+        if abs(dot(u, v)) > 1e-4 * length(u) * length(v):
             self._report.note("a sheared light cannot be drawn and is left out", light.name)
             return False
         normal /= size
-        if np.dot(normal, matrix[2, :3]) > 0.0:
+        if dot(normal, matrix[2, :3]) > 0.0:
             normal = -normal
         sidedness = light.get("sidedness")
         record["kind"] = RECT_LIGHT
@@ -149,7 +150,7 @@ class Lights:
 
     def _sphere(self, light: SceneObject, record: np.ndarray) -> bool:
         matrix = light.get("node_xform")
-        scales = np.linalg.norm(matrix[:3, :3], axis=1)
+        scales = lengths(matrix[:3, :3])
         radius = abs(light.get("radius")) * float(scales[0])
         if not radius > 0.0:
             return False

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from arras_ray.flatten.affine import lengths
 from arras_ray.flatten.polygon import cut_polygon
 from arras_ray.kernels.layout import FACE_VARYING, NONE, TRIANGLE, VERTEX
 from arras_ray.scene import SceneObject, Vec3
@@ -146,7 +147,7 @@ def _cut_quads(mesh: Mesh, which: np.ndarray, corners: list[np.ndarray], faces: 
     p = mesh.vertices[mesh.indices[start[:, None] + np.arange(4)]]
     first = np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
     second = np.cross(p[:, 2] - p[:, 0], p[:, 3] - p[:, 0])
-    bent = np.einsum("ij,ij->i", first, second) < 0.0
+    bent = (first * second).sum(axis=1) < 0.0
     for chosen, cuts in ((~bent, ((0, 1, 2), (0, 2, 3))), (bent, ((1, 2, 3), (1, 3, 0)))):
         for cut in cuts:
             corners.append(start[chosen][:, None] + np.array(cut))
@@ -163,6 +164,6 @@ def smooth_normals(vertices: np.ndarray, mesh: Mesh) -> np.ndarray:
     face = np.add.reduceat(np.cross(p - origin, p[following] - origin), mesh.starts[filled], axis=0)
     corner = np.repeat(face, mesh.counts[filled], axis=0)
     normals = np.stack([np.bincount(mesh.indices, corner[:, axis], len(vertices)) for axis in range(3)], axis=1)
-    lengths = np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
-    unit: np.ndarray = normals / np.where(lengths > 0.0, lengths, 1.0)
+    sizes = lengths(normals)[:, None]
+    unit: np.ndarray = normals / np.where(sizes > 0.0, sizes, 1.0)
     return unit

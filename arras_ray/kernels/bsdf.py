@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from arras_ray.kernels.config import FOUR, INV_PI, ONE, PI, TWO, ZERO, kernel
+from arras_ray.kernels.config import BLACK, FOUR, INV_PI, ONE, PI, TWO, ZERO, inlined, kernel
 from arras_ray.kernels.vec import add, dot, lerp, luminance, max_component, normalize, reflect, root, scale
 from arras_ray.kernels.warp import sample_cosine, sample_visible_normal
 
@@ -111,25 +111,30 @@ def ggx_density(alpha2, hz):
 
 
 @kernel
+def eval_glossy(wo, wi, wm, ws, alpha, ior, metal, edge):
+    """The GGX lobe alone: f(wo, wi) cos(wi), (3,), and the density of sampling wi from it; wi.z > 0."""
+    h = normalize(add(wo, wi))
+    cos_h = dot(wo, h)
+    if cos_h <= ZERO:
+        return BLACK, ZERO
+    alpha2 = alpha * alpha
+    lambda_o = ggx_lambda(alpha2, wo[2])
+    lambda_i = ggx_lambda(alpha2, wi[2])
+    common = ggx_density(alpha2, h[2]) / (FOUR * wo[2])
+    fresnel = specular_fresnel(min(cos_h, ONE), wm, ws, ior, metal, edge)
+    return scale(fresnel, common / (ONE + lambda_o + lambda_i)), common / (ONE + lambda_o)
+
+
+@inlined
 def eval_bsdf(wo, wi, kd, wm, ws, alpha, ior, metal, edge, qd):
     """f(wo, wi) cos(wi), (3,), and the solid-angle density of sampling wi, without a mirror lobe."""
-    if wi[2] <= ZERO:
-        return (ZERO, ZERO, ZERO), ZERO
-    lambert = wi[2] * INV_PI
+    lambert = max(ZERO, wi[2]) * INV_PI
     f = scale(kd, lambert)
     pdf = qd * lambert
-    if alpha > ZERO and wm + ws > ZERO:
-        h = normalize(add(wo, wi))
-        cos_h = dot(wo, h)
-        if cos_h > ZERO:
-            alpha2 = alpha * alpha
-            d = ggx_density(alpha2, h[2])
-            lambda_o = ggx_lambda(alpha2, wo[2])
-            lambda_i = ggx_lambda(alpha2, wi[2])
-            common = d / (FOUR * wo[2])
-            fresnel = specular_fresnel(min(cos_h, ONE), wm, ws, ior, metal, edge)
-            f = add(f, scale(fresnel, common / (ONE + lambda_o + lambda_i)))
-            pdf += (ONE - qd) * common / (ONE + lambda_o)
+    if alpha > ZERO and wm + ws > ZERO and wi[2] > ZERO:
+        glossy, glossy_pdf = eval_glossy(wo, wi, wm, ws, alpha, ior, metal, edge)
+        f = add(f, glossy)
+        pdf += (ONE - qd) * glossy_pdf
     return f, pdf
 
 
@@ -145,13 +150,14 @@ def sample_glossy(wo, alpha, u0, u1):
     return reflect(wo, h)
 
 
-@kernel
+@inlined
 def diffuse_share(kd, wm, ws, alpha, ior, metal, edge, cos_o):
     """Probability of the diffuse lobe where one lobe has to be chosen: its share of what is reflected."""
-    if wm + ws <= ZERO:
-        return ONE
-    d = luminance(kd)
-    if max_component(kd) <= ZERO:
-        return ZERO
-    s = luminance(specular_fresnel(cos_o, wm, ws, ior, metal, edge))
-    return min(np.float32(0.95), max(np.float32(0.05), d / (d + s)))
+    share = ONE
+    if wm + ws > ZERO:
+        share = ZERO
+        if max_component(kd) > ZERO:
+            d = luminance(kd)
+            s = luminance(specular_fresnel(cos_o, wm, ws, ior, metal, edge))
+            share = min(np.float32(0.95), max(np.float32(0.05), d / (d + s)))
+    return share

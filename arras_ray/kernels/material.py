@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arras_ray.kernels.bsdf import make_closure
-from arras_ray.kernels.config import BLACK, ONE, ZERO, kernel
+from arras_ray.kernels.config import BLACK, ONE, ZERO, inlined, kernel
 from arras_ray.kernels.layout import NONE
 from arras_ray.kernels.parcels import materials_of
 from arras_ray.kernels.texture import eval_map, mean
@@ -37,7 +37,7 @@ def bound_float(scene, value, map_id, g, index, row, u, v, p, ng, ns):
 
 
 @kernel
-def closure_at(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o):
+def layered_closure(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o):
     """The closure and emission of a material at a hit: each value times its map, clamped as MoonRay clamps it."""
     m = materials_of(scene)[material_id]
     albedo = clamp_color(bound_color(scene, m.albedo, m.albedo_map, g, index, row, u, v, p, ng, ns))
@@ -55,3 +55,15 @@ def closure_at(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o):
             bound_color(scene, m.metallic_edge_color, m.metallic_edge_color_map, g, index, row, u, v, p, ng, ns)
         )
     return make_closure(albedo, specular, roughness, metallic, metal, edge, m.ior, cos_o), emission
+
+
+@inlined
+def closure_at(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o):
+    """As `layered_closure`; the commonest material, plain Lambert without maps, is made on the spot."""
+    m = materials_of(scene)[material_id]
+    if m.specular <= ZERO and m.albedo_map == NONE and m.emission_map == NONE:
+        closure = ((m.albedo[0], m.albedo[1], m.albedo[2]), ZERO, ZERO, ZERO, ONE, BLACK, BLACK)
+        emission = (m.emission[0], m.emission[1], m.emission[2])
+    else:
+        closure, emission = layered_closure(scene, material_id, g, index, row, u, v, p, ng, ns, cos_o)
+    return closure, emission

@@ -21,7 +21,7 @@ from harness import CORNELL_BOX, Picture, report, say
 from mitsuba_peer import Mitsuba
 from ztest import block_z_test
 
-ROULETTE = 0.6
+ROULETTE = 1.0
 DEPTHS = {"max_depth": 6, "max_diffuse_depth": 6, "russian_roulette_threshold": ROULETTE}
 THREADS = os.cpu_count() or 1
 CHUNK = 256

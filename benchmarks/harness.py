@@ -17,6 +17,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = str(Path(sys.executable).with_name("arras-ray"))
 CORNELL_BOX = ROOT / "scenes" / "cornell_box.rdla"
+CHUNK = 256
+"""Units rendered between two additions to the film, as many as a lease may have."""
 
 
 def machine_facts() -> dict[str, Any]:
@@ -73,8 +75,8 @@ class Picture:
         plan = UnitPlan(self._size, self._size, spp)
         film = Film(self._size, self._size)
         began = time.perf_counter()
-        for first in range(0, plan.n_units, 64):
-            units = plan.units(np.arange(first, min(first + 64, plan.n_units)))
+        for first in range(0, plan.n_units, CHUNK):
+            units = plan.units(np.arange(first, min(first + CHUNK, plan.n_units)))
             done, sums, *_ = engine.render(units, np.zeros(1, "u4"))
             film.accept(done, sums)
         picture = film.image()[..., :3].astype("f8")

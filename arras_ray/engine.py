@@ -159,11 +159,11 @@ class Engine:
         ]
 
     def _first_bad(self, reports: np.ndarray) -> BadSample | None:
-        """The bad sample of the lowest pixel, whoever rendered it."""
+        """The bad sample of the least number, and of those the one of the lowest pixel, whoever rendered it."""
         bad = reports[reports[:, accumulate.REPORT_BAD] > 0]
         if not len(bad):
             return None
-        pixel, sample = min((int(r[accumulate.REPORT_BAD_PIXEL]), int(r[accumulate.REPORT_BAD_SAMPLE])) for r in bad)
+        sample, pixel = min((int(r[accumulate.REPORT_BAD_SAMPLE]), int(r[accumulate.REPORT_BAD_PIXEL])) for r in bad)
         return BadSample(pixel % self.width, pixel // self.width, sample)
 
     def _told(self, line: np.void) -> dict[str, Any]:

@@ -37,10 +37,9 @@ def render(scene: Path, out: Path, extra: list[str], variables: dict[str, str], 
 
 
 def mcrt_of(pid: int) -> psutil.Process:
-    """A process below `pid` in which an mcrt lives; Ray names its workers by their actors."""
-    return next(
-        child for child in psutil.Process(pid).children(recursive=True) if "mcrt_i" in " ".join(child.cmdline())
-    )
+    """A process below `pid` in which an mcrt lives; Ray names its workers by their actors' classes."""
+    processes = psutil.Process(pid).children(recursive=True)
+    return next(process for process in processes if process.cmdline()[0].startswith("ray::Mcrt"))
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ from arras_ray.messages import BLOCK, TILE
 
 BLOCKS = TILE // BLOCK
 
-# Words of `report`: samples taken, samples left out as not finite, and the first of those (pixel number, sample).
+# Words of `report`: samples taken, samples left out as not finite, and the first of those (pixel
+# number, sample): the least sample, of those the least pixel, whoever rendered it.
 REPORT_SAMPLES, REPORT_BAD, REPORT_BAD_PIXEL, REPORT_BAD_SAMPLE = range(4)
 REPORT_WORDS = 4
 
@@ -84,8 +85,13 @@ def render_unit(parcel, ray, log, only, tile, begin, end, mask, cancel, out, rep
                         a += on_grid(alpha, limit, grid)
                         count += 1.0
                     else:
-                        if report[REPORT_BAD] == 0:
-                            report[REPORT_BAD_PIXEL] = y * s.width + x
+                        number = y * s.width + x
+                        if (
+                            report[REPORT_BAD] == 0
+                            or sample < report[REPORT_BAD_SAMPLE]
+                            or (sample == report[REPORT_BAD_SAMPLE] and number < report[REPORT_BAD_PIXEL])
+                        ):
+                            report[REPORT_BAD_PIXEL] = number
                             report[REPORT_BAD_SAMPLE] = sample
                         report[REPORT_BAD] += 1
                 report[REPORT_SAMPLES] += end - begin

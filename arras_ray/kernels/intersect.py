@@ -13,6 +13,7 @@ from arras_ray.kernels.embree import (
     INST_ID,
     INVALID,
     MASK,
+    NG,
     ORG,
     PRIM_ID,
     TFAR,
@@ -23,13 +24,11 @@ from arras_ray.kernels.embree import (
 from arras_ray.kernels.layout import FACE_VARYING, MESH, NONE
 from arras_ray.kernels.parcels import geometries_of, points_of, ray_floats, ray_words, triangles_of
 from arras_ray.kernels.vec import (
-    cross,
     dot,
     lerp3,
     normalize,
     root,
     scale,
-    sub,
     transform_normal,
     transform_point,
 )
@@ -77,14 +76,13 @@ def point(points, i):
 
 
 @inlined
-def mesh_surface(geometry, triangle, points, u, v):
-    """Hit point, geometric and shading normal (unit, as the mesh gives them), error radius of the point."""
+def mesh_surface(geometry, triangle, points, ng, u, v):
+    """Hit point, geometric and shading normal (unit, as the mesh gives them), error radius. ng: the face's."""
     first = geometry.first_vertex
     a = point(points, first + np.int64(triangle.v[0]))
     b = point(points, first + np.int64(triangle.v[1]))
     c = point(points, first + np.int64(triangle.v[2]))
     p = lerp3(a, b, c, u, v)
-    ng = normalize(cross(sub(b, a), sub(c, a)))
     w = ONE - u - v
     error = ORIGIN_ERROR * (
         max(
@@ -145,7 +143,8 @@ def surface_at(scene, ray, o, d, t):
         index = geometry.first_triangle + np.int64(ray_u[PRIM_ID])
         triangle = triangles_of(scene)[index]
         assignment = triangle.assignment
-        p, ng, ns, error = mesh_surface(geometry, triangle, points_of(scene), u, v)
+        ng = normalize((ray_f[NG], ray_f[NG + 1], ray_f[NG + 2]))
+        p, ng, ns, error = mesh_surface(geometry, triangle, points_of(scene), ng, u, v)
     else:
         index = np.int64(NONE)
         assignment = geometry.assignment

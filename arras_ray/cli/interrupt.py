@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends a render in order, the second ends the process at once."""
+"""Ctrl-C, SIGTERM and a closed terminal: the first ends a render in order, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from arras_ray.errors import Interrupted
 
 T = TypeVar("T")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SWEEP_SECONDS = 1.0
 """What a kill may spend on deleting folders: a process that was killed may still write for a moment."""
@@ -50,8 +50,10 @@ class Interrupt:
     def held(self) -> Iterator[None]:
         """Keep a signal until the end of this block, and throw then: for work that must not be cut in two."""
         self._gentle = True
-        yield
-        self._gentle = False
+        try:
+            yield
+        finally:
+            self._gentle = False
         if self.requested.is_set():
             raise KeyboardInterrupt
 
@@ -77,6 +79,8 @@ class Interrupt:
 
     def _install(self) -> None:
         for number in SIGNALS:
+            if number == signal.SIGHUP and self._before[number] is signal.SIG_IGN:
+                continue  # nohup: the user wants it to go on without a terminal
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -86,8 +90,12 @@ class Interrupt:
 
     def _count(self) -> None:
         received = 0
+        hung_up = False
         while data := self._reader.recv(1):
-            received += data[0] in SIGNALS
+            # A terminal that closes may say so twice, for itself and for its shell.
+            again = hung_up and data[0] == signal.SIGHUP
+            hung_up |= data[0] == signal.SIGHUP
+            received += data[0] in SIGNALS and not again
             if received >= 2:
                 kill_all(self._folders)
         self._reader.close()

@@ -16,8 +16,10 @@ from arras_ray.cli.interrupt import interruptible
 Start = Callable[[str], "subprocess.Popen[str]"]
 
 PROLOGUE = """
-import hashlib, subprocess, sys
+import hashlib, signal, subprocess, sys
 from arras_ray.cli.interrupt import Interrupt, interruptible, work_left_behind
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
 
 def say(word):
     print(word, flush=True)
@@ -33,7 +35,9 @@ def start() -> Iterator[Start]:
     processes: list[subprocess.Popen[str]] = []
 
     def run(script: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen([sys.executable, "-c", PROLOGUE + script], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROLOGUE + script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         processes.append(process)
         return process
 
@@ -48,7 +52,7 @@ def read(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_is_an_exception_until_it_is_gentle(start: Start, number: int) -> None:
     process = start(
         """
@@ -67,7 +71,7 @@ with Interrupt() as interrupt:
     assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_is_an_event_once_it_is_gentle(start: Start, number: int) -> None:
     process = start(
         """
@@ -138,6 +142,63 @@ with Interrupt() as interrupt:
     assert read(process) == "ready"
     process.send_signal(signal.SIGTERM)
     assert (read(process), read(process)) == ("True", "thrown")
+
+
+def test_work_that_fails_while_a_signal_is_held_ends_the_holding(start: Start) -> None:
+    process = start(
+        """
+with Interrupt() as interrupt:
+    try:
+        with interrupt.held():
+            raise ValueError
+    except ValueError:
+        pass
+    try:
+        say("ready")
+        while True:
+            interrupt.requested.wait(60)
+    except KeyboardInterrupt:
+        say("thrown")
+"""
+    )
+    assert read(process) == "ready"
+    process.send_signal(signal.SIGINT)
+    assert read(process) == "thrown"
+
+
+def test_a_hang_up_that_comes_twice_counts_once(start: Start) -> None:
+    process = start(
+        """
+with Interrupt() as interrupt:
+    interrupt.gentle()
+    say("ready")
+    say(interrupt.requested.wait(60))
+    sys.stdin.readline()
+    say("alive")
+"""
+    )
+    assert process.stdin is not None
+    assert read(process) == "ready"
+    process.send_signal(signal.SIGHUP)
+    assert read(process) == "True"
+    process.send_signal(signal.SIGHUP)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert read(process) == "alive"
+    assert process.wait(60) == 0
+
+
+def test_nohup_is_respected(start: Start) -> None:
+    process = start(
+        """
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with Interrupt() as interrupt:
+    interrupt.gentle()
+    signal.raise_signal(signal.SIGHUP)
+    say(interrupt.requested.is_set())
+"""
+    )
+    assert read(process) == "False"
 
 
 def test_handlers_are_put_back(start: Start) -> None:

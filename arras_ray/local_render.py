@@ -66,6 +66,7 @@ class LocalRender:
         self._stage = "rendering"
         self._error: BaseException | None = None
         self._stopped = False
+        self._end_told = False
         self._changed = threading.Condition()
         self._driver = threading.Thread(target=self._drive, name="local-render", daemon=True)
         self._driver.start()
@@ -77,11 +78,16 @@ class LocalRender:
         self.close()
 
     def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
-        """What changed after version `since`; None when nothing did within `timeout` seconds, or ever will."""
+        """What changed after version `since`; None when nothing did within `timeout` seconds, or ever will.
+
+        That the render has ended is told once, by a frame without tiles if nothing else is new.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._film.version > since or self._stage != "rendering", timeout)
-            if self._film.version <= since:
+            over = self._stage != "rendering"
+            if self._film.version <= since and (self._end_told or not over):
                 return None
+            self._end_told |= over
             progress = self._ledger.samples / self._ledger.total_samples
             status = FRAME_STATUS.get(self._stage, "RENDERING")
         return self._film.frame(since, SYNC_ID, progress, status)

@@ -41,6 +41,27 @@ def test_no_frame_when_nothing_is_new() -> None:
         assert render.frame(last.version, timeout=60) is None
 
 
+def test_the_end_is_told_even_if_every_tile_was_fetched_before() -> None:
+    engine = CountingEngine(hold_after=2)
+    receiver = FrameReceiver(WIDTH, HEIGHT)
+    with LocalRender(engine, threads=1) as render:
+        assert engine.holding.wait(60)
+        first = render.frame(0, timeout=60)
+        assert first is not None
+        assert render.frame(first.version, timeout=0) is None
+        render.stop()
+        last = render.frame(render_version(render), timeout=60)
+        assert last is not None
+        receiver.receive(last)
+        assert (len(last.tiles), receiver.status) == (0, "CANCELLED")
+        assert render.frame(last.version, timeout=60) is None
+
+
+def render_version(render: LocalRender) -> int:
+    """The newest version there is."""
+    return render._film.version
+
+
 def test_stop_keeps_what_a_cancelled_lease_finished() -> None:
     engine = CountingEngine(hold_after=2)
     with LocalRender(engine, threads=4) as render:

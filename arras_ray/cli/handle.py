@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Protocol
+
+from arras_ray.errors import ArrasRayError, ComputationError, RenderError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from arras_ray.messages import RenderStatus
+
+HEARD_SECONDS = 1.5
+"""A session hears once a second what its supervisor knows; dispatch may have said a little earlier that it failed."""
 
 
 class RenderHandle(Protocol):
@@ -19,6 +25,9 @@ class RenderHandle(Protocol):
     def height(self) -> int: ...
     @property
     def spp(self) -> int: ...
+    @property
+    def _error(self) -> BaseException | None:
+        """What it failed of, as it was raised; None as long as that is not known."""
 
     def status(self) -> RenderStatus:
         """Where it stands now."""
@@ -32,5 +41,14 @@ class RenderHandle(Protocol):
     def where(self) -> list[dict[str, Any]]:
         """For each computation: computation, node, pid, threads, samples."""
 
-    def close(self) -> None:
-        """End everything it started."""
+
+def failure_of(render: RenderHandle, status: RenderStatus) -> ArrasRayError:
+    """The error of a render that failed, with its class and hint where they are known."""
+    deadline = time.monotonic() + HEARD_SECONDS
+    while render._error is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    error = render._error
+    if isinstance(error, ArrasRayError):
+        return error
+    # What is known by its words only was said by dispatch: it fails when the computations it needs are gone.
+    return ComputationError(status.error) if error is None else RenderError(f"the render failed: {status.error}")

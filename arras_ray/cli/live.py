@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 
 class LiveReport:
-    """Draws with rich. The live part ends before closing lines and errors are printed."""
+    """Draws with rich. The live part ends before closing lines, warnings and errors are printed."""
 
     interval = 0.1
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, err: Console | None = None) -> None:
         self._console = console or Console()
+        self._err = err or Console(stderr=True)
         self._live: Live | None = None
 
     def start(self, version: str, scenes: list[str], engine: str) -> None:
@@ -41,7 +42,10 @@ class LiveReport:
         self._print(Text(f"Ray dashboard: {url}"))
 
     def warning(self, text: str) -> None:
-        self._print(Text.assemble(("warning: ", "yellow"), text))
+        if self._live is not None:
+            self._live.transient = True  # the next progress draws it again, below the warning
+            self.close()
+        self._err.print(Text.assemble(("warning: ", "yellow"), text), soft_wrap=True)
 
     def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None:
         if self._live is None:

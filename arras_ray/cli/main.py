@@ -18,6 +18,7 @@ from arras_ray.cli.debug_pixel_command import debug_pixel
 from arras_ray.cli.interrupt import work_left_behind
 from arras_ray.cli.options import Settings
 from arras_ray.cli.render_command import render
+from arras_ray.cli.report import known_error
 from arras_ray.cli.warm_command import warm
 from arras_ray.errors import ArrasRayError, Interrupted, UsageError
 
@@ -65,11 +66,7 @@ def command_of(error: click.ClickException) -> str:
 
 def tell(error: Exception) -> int:
     """Say on stderr what went wrong, return the exit code."""
-    if not isinstance(error, ArrasRayError):
-        error = ArrasRayError(
-            f"internal error: {type(error).__name__}: {error}",
-            hint="this is a bug in arras-ray; --debug shows where, please report it",
-        )
+    error = known_error(error)
     print(f"arras-ray: {error}", file=sys.stderr)
     if "text" in error.fields:
         print(error.fields["text"], file=sys.stderr)

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arras_ray.errors import UsageError
+from arras_ray.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
-
-SUFFIXES = (".exr", ".png")
 
 
 def chosen_outputs(given: Sequence[str], from_scene: str, scene: str) -> list[Path]:
@@ -20,16 +18,18 @@ def chosen_outputs(given: Sequence[str], from_scene: str, scene: str) -> list[Pa
     from_scene: what the scene sets as output_file, empty if it does not. Raise UsageError for a kind of file we cannot
     write, or for the same path twice.
     """
+    from arras_ray.image import ENDINGS
+
     if given:
         paths = [Path(path) for path in given]
-    elif Path(from_scene).suffix.lower() in SUFFIXES:
+    elif Path(from_scene).suffix.lower() in ENDINGS:
         paths = [Path(from_scene)]
     else:
         paths = [Path(Path(scene).stem + ".exr")]
     for path in paths:
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in ENDINGS:
             raise UsageError(
-                f"cannot write {path}: its name does not end in {' or '.join(SUFFIXES)}",
+                f"cannot write {path}: its name does not end in {' or '.join(ENDINGS)}",
                 hint=f"name it {path.with_suffix('.exr')}" if path.name else "give a file name",
             )
     if len({path.absolute() for path in paths}) < len(paths):
@@ -45,9 +45,22 @@ def check_outputs(paths: Sequence[Path]) -> None:
         check_writable(path)
 
 
-def write_outputs(paths: Sequence[Path], picture: np.ndarray, *, half: bool, metadata: dict[str, Any]) -> None:
-    """Write the picture, (height, width, 4) float32 with rows from the bottom up, to each path. Raise OutputError."""
+def write_outputs(
+    paths: Sequence[Path], picture: np.ndarray, *, half: bool, metadata: dict[str, Any]
+) -> tuple[list[Path], list[OutputError]]:
+    """Write the picture, (height, width, 4) float32 with rows from the bottom up, to each path.
+
+    Every path is tried: returns those that were written, and what was wrong with the others.
+    """
     from arras_ray.image import write_image
 
+    written: list[Path] = []
+    errors: list[OutputError] = []
     for path in paths:
-        write_image(path, picture, metadata, half=half)
+        try:
+            write_image(path, picture, metadata, half=half)
+        except OutputError as error:
+            errors.append(error)
+        else:
+            written.append(path)
+    return written, errors

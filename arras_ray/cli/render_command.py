@@ -8,8 +8,8 @@ from arras_ray.cli.engines import Wishes
 from arras_ray.cli.interrupt import Interrupt
 from arras_ray.cli.options import debug_option, overrides, picture_options
 from arras_ray.cli.render_job import RenderJob
-from arras_ray.cli.report import make_report
-from arras_ray.errors import ArrasRayError, Interrupted
+from arras_ray.cli.report import known_error, make_report
+from arras_ray.errors import Interrupted
 
 
 @click.command()
@@ -98,11 +98,14 @@ def render(
     try:
         with Interrupt() as interrupt:
             return job.run(report, interrupt)
-    except ArrasRayError as error:
-        report.error(error)
-        raise
     except KeyboardInterrupt:
-        report.error(Interrupted("interrupted before there was a picture"))
+        interrupted = Interrupted("interrupted before there was a picture; nothing was written")
+        report.error(interrupted)
+        raise interrupted from None
+    except BrokenPipeError:
+        raise  # nobody is there to be told
+    except Exception as error:
+        report.error(known_error(error))
         raise
     finally:
         report.close()

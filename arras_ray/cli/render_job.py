@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from arras_ray import __version__
 from arras_ray.cli.engines import LocalStarter, RayStarter, Wishes
+from arras_ray.cli.handle import failure_of
 from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.options import as_arguments
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
 from arras_ray.cli.report import Report
 from arras_ray.cli.summary import Summary, in_order
-from arras_ray.cli.watch import Told, watch
-from arras_ray.errors import Interrupted, RenderError
+from arras_ray.cli.watch import Told, stop, watch
+from arras_ray.errors import ArrasRayError, Interrupted, RenderError
 from arras_ray.versions import versions
 
 if TYPE_CHECKING:
@@ -61,23 +62,51 @@ class RenderJob:
             status = watch(handle, report, told, interrupt, self.wishes.time_limit)
             interrupted = status.stage not in ("finished", "failed") and interrupt.requested.is_set()
             if interrupted:
-                handle.stop()
-            return self._finish(handle, paths, report, told, interrupted=interrupted)
+                status = stop(handle)
+            written = self._write(handle, status, paths, told)
+            if not status.samples:
+                raise self._nothing(interrupted)
+            return self._done(handle, status, written, report, interrupted)
 
-    def _finish(self, handle: RenderHandle, paths: list[Path], report: Report, told: Told, *, interrupted: bool) -> int:
-        """Write what there is and say how it ended. Raise RenderError if it failed."""
-        pixels = handle.final()
-        status = handle.status()
+    def _write(self, handle: RenderHandle, status: RenderStatus, paths: list[Path], told: Told) -> list[Path]:
+        """Write what there is, return where. Raise what the render failed of, else the first OutputError."""
+        errors = [failure_of(handle, status)] if status.stage == "failed" else []
+        written: list[Path] = []
+        if status.samples:
+            try:
+                pixels = handle.final()
+            except ArrasRayError as error:  # on Ray: who kept the pixels is gone
+                errors.append(error)
+            else:
+                metadata = self._metadata(handle, status)
+                written, unwritten = write_outputs(paths, pixels, half=self.half, metadata=metadata)
+                errors += unwritten
         told.warnings(status.warnings)
-        written = paths if status.samples else []
-        if written:
-            write_outputs(written, pixels, half=self.half, metadata=self._metadata(handle, status))
         if status.bad_samples:
             told.warnings([self._bad_samples(status)])
-        if status.stage == "failed":
+        told.warnings([str(error) for error in errors[1:]])
+        if errors:
+            first = errors[0]
             kept = f"; wrote the samples so far to {', '.join(map(str, written))}" if written else ""
-            raise RenderError(f"the render failed: {status.error}{kept}")
+            raise type(first)(first.message + kept, hint=first.hint, **first.fields) from first
+        return written
+
+    def _nothing(self, interrupted: bool) -> ArrasRayError:
+        """Why there is no picture of a render that did not fail."""
+        if interrupted:
+            return Interrupted("interrupted before a sample was finished; nothing was written")
+        if self.wishes.time_limit is not None:
+            hint = "allow a longer --time, or make the picture smaller with --size"
+            return RenderError("no sample was finished in time; nothing was written", hint=hint)
+        return RenderError("the render ended before a sample was finished; nothing was written")
+
+    def _done(
+        self, handle: RenderHandle, status: RenderStatus, written: list[Path], report: Report, interrupted: bool
+    ) -> int:
+        """Say how a render ended that has a picture; return the exit code."""
         result, exit_code = self._result(status, interrupted)
+        mcrts = {row.name for row in status.mcrts}
+        where = [row if row["computation"] in mcrts else row | {"threads": None} for row in handle.where()]
         report.done(
             Summary(
                 result=result,
@@ -91,7 +120,7 @@ class RenderJob:
                 seconds=status.seconds,
                 rate=status.rate,
                 bad_samples=status.bad_samples,
-                where=in_order(handle.where()),
+                where=in_order(where),
             )
         )
         return exit_code

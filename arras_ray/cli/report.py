@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from arras_ray.cli.summary import Summary, progress_of
 from arras_ray.cli.text import clock_text, count_text, rate_text, table_text
+from arras_ray.errors import ArrasRayError
 
 if TYPE_CHECKING:
-    from arras_ray.errors import ArrasRayError
     from arras_ray.messages import RenderStatus
 
 STEPS = {
@@ -52,6 +52,16 @@ def make_report(*, as_json: bool, quiet: bool) -> Report:
 
         return LiveReport()
     return LineReport(sys.stdout, sys.stderr)
+
+
+def known_error(error: Exception) -> ArrasRayError:
+    """An error as users are told: one of ours as it is, any other as a bug of ours."""
+    if isinstance(error, ArrasRayError):
+        return error
+    return ArrasRayError(
+        f"internal error: {type(error).__name__}: {error}",
+        hint="this is a bug in arras-ray; --debug shows where, please report it",
+    )
 
 
 class QuietReport:
@@ -137,7 +147,7 @@ def closing_lines(summary: Summary) -> list[str]:
             row["computation"],
             row["node"],
             row["pid"],
-            row["threads"],
+            "" if row["threads"] is None else row["threads"],
             f"{100 * row['samples'] / share_of:.1f} %" if row.get("samples") else "",
         )
         for row in summary.where

@@ -41,7 +41,7 @@ class Summary:
     rate: float
     bad_samples: int
     where: list[dict[str, Any]]
-    """Rows of computation, node, pid, threads, samples."""
+    """Rows of computation, node, pid, threads (None for those that do not render), samples."""
 
 
 def progress_of(status: RenderStatus, spp: int, time_limit: float | None) -> Progress:

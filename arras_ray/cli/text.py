@@ -28,10 +28,10 @@ def clock_text(seconds: float | None) -> str:
 
 
 def table_text(header: Sequence[str], rows: Sequence[Sequence[object]], indent: str = "  ") -> str:
-    """Columns as wide as their longest cell, numbers to the right."""
+    """Columns as wide as their longest cell; columns of numbers, or of numbers and nothing, to the right."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
-    right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
+    right = [all(isinstance(row[i], int | float) or row[i] == "" for row in rows) for i in range(len(header))]
     return "\n".join(
         indent
         + "  ".join(

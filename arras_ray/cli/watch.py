@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from arras_ray.cli.report import Report
+from arras_ray.errors import ComputationError
 
 if TYPE_CHECKING:
     from arras_ray.cli.handle import RenderHandle
@@ -18,6 +20,9 @@ STEP_OF_STAGE = {"placing": "placing", "loading": "flattening", "compiling": "co
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.02, 0.2
 """Seconds between two looks at the status: short at first, so that a short render is not held up."""
+
+STOP_SECONDS = 0.8
+"""How long the leases under way get to end after a stop."""
 
 
 class Told:
@@ -62,3 +67,16 @@ def watch(
         if over or interrupt.requested.wait(wait):
             return status
         wait = min(wait * 1.2, LONGEST_WAIT)
+
+
+def stop(render: RenderHandle) -> RenderStatus:
+    """End a render early; return its status once what was under way has ended, or has had its time.
+
+    It counts no more than a picture taken afterwards holds.
+    """
+    with suppress(ComputationError):  # the status tells it as well
+        render.stop()
+    deadline = time.monotonic() + STOP_SECONDS
+    while (status := render.status()).stage not in OVER and time.monotonic() < deadline:
+        time.sleep(SHORTEST_WAIT)
+    return status

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,9 +19,11 @@ from counting_engine import HEIGHT, SPP, WIDTH, CountingEngine, expected
 
 import arras_ray
 from arras_ray import __version__
+from arras_ray.cli.handle import failure_of
 from arras_ray.cli.main import run
+from arras_ray.errors import ComputationError
 from arras_ray.image import read_exr
-from arras_ray.messages import BadSample, RDLMessage
+from arras_ray.messages import BadSample, RDLMessage, RenderStatus
 
 Install = Callable[..., ModuleType]
 
@@ -119,6 +123,135 @@ def test_a_render_that_fails_before_a_sample_writes_nothing(
     assert run(RENDER) == 1
     assert capsys.readouterr().err.startswith("arras-ray: the render failed: RuntimeError: the engine broke\n")
     assert (tmp_path / "out.exr").read_bytes() == b"what was here before"
+
+
+class Breaks(CountingEngine):
+    """Raises this error in the third call."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def render(self, units: np.ndarray, cancel: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int, Any]:
+        if self.calls == 2:
+            raise self.error
+        return super().render(units, cancel)
+
+
+def test_a_failed_render_keeps_the_class_hint_and_code_of_its_error(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(Breaks(ComputationError("merge died", hint="look at its node", computation="merge")))
+    assert run([*RENDER, "--json"]) == 6
+    out, err = capsys.readouterr()
+    assert err == "arras-ray: merge died; wrote the samples so far to out.exr\n  hint: look at its node\n"
+    last = json.loads(out.splitlines()[-1])
+    assert (last["event"], last["kind"], last["fields"]) == ("error", "ComputationError", {"computation": "merge"})
+    assert read_exr("out.exr")[0][0, 0, 3] == 1
+
+
+class Lost:
+    """A session of which only dispatch's words are known."""
+
+    width, height, spp = WIDTH, HEIGHT, SPP
+    _error = None
+
+    def status(self) -> RenderStatus:
+        return RenderStatus("failed", 0, 100, 1.0, 0.0, error="no mcrt is left")
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    def final(self) -> np.ndarray:
+        raise ComputationError("who had the pixels is gone")
+
+    def where(self) -> list[dict[str, Any]]:
+        return []
+
+
+def test_a_session_that_lost_its_computations_is_exit_6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arras_ray.cli.handle.HEARD_SECONDS", 0.0)
+    error = failure_of(Lost(), Lost().status())
+    assert (type(error), error.exit_code, str(error)) == (ComputationError, 6, "no mcrt is left")
+
+
+def test_time_that_is_up_before_a_sample_is_an_error(
+    install: Install, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    install(Slow())
+    assert run([*RENDER, "--time", "0.05"]) == 1
+    message, hint = capsys.readouterr().err.splitlines()
+    assert message == "arras-ray: no sample was finished in time; nothing was written"
+    assert hint.startswith("  hint: ")
+    assert not (tmp_path / "out.exr").exists()
+
+
+class Slow(CountingEngine):
+    """Finishes nothing until it is cancelled."""
+
+    def render(self, units: np.ndarray, cancel: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int, Any]:
+        while not cancel[0]:
+            threading.Event().wait(0.005)
+        return super().render(units[:0], cancel)
+
+
+class Interrupts(Slow):
+    """Presses Ctrl-C, then finishes nothing."""
+
+    def render(self, units: np.ndarray, cancel: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int, Any]:
+        signal.raise_signal(signal.SIGTERM)
+        return super().render(units, cancel)
+
+
+def test_an_interrupt_before_a_sample_says_that_nothing_was_written(
+    install: Install, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    install(Interrupts())
+    assert run(RENDER) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (tmp_path / "out.exr").exists()
+
+
+class Blocks(CountingEngine):
+    """Makes a folder in the place of one of the pictures while it renders."""
+
+    def render(self, units: np.ndarray, cancel: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int, Any]:
+        Path("out.exr").mkdir(exist_ok=True)
+        return super().render(units, cancel)
+
+
+def test_one_picture_that_cannot_be_written_does_not_keep_the_others(
+    install: Install, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    install(Blocks(bad=BadSample(1, 2, 3)))
+    assert run([*RENDER, "-o", "other.exr"]) == 8
+    warning, message, hint = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: 1 sample was not finite")
+    assert message == "arras-ray: out.exr is a folder; wrote the samples so far to other.exr"
+    assert hint.startswith("  hint: ")
+    assert read_exr("other.exr")[0].shape == (HEIGHT, WIDTH, 4)
+
+
+def test_a_picture_that_cannot_be_written_does_not_hide_why_the_render_failed(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(Blocks(fail_after=2))
+    assert run([*RENDER]) == 1
+    warning, message = capsys.readouterr().err.splitlines()
+    assert warning == "warning: out.exr is a folder"
+    assert message == "arras-ray: the render failed: RuntimeError: the engine broke"
+
+
+def test_a_bug_ends_the_events_with_an_error(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    room: Any = install(CountingEngine())
+
+    def load(message: RDLMessage, threads: int) -> CountingEngine:
+        raise KeyError("x")
+
+    room.load = load
+    assert run([*RENDER, "--json"]) == 1
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["event"], last["kind"], last["message"]) == ("error", "ArrasRayError", "internal error: KeyError: 'x'")
 
 
 def test_options_of_ray_are_told_to_have_no_meaning(install: Install, capsys: pytest.CaptureFixture[str]) -> None:

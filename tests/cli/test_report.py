@@ -37,7 +37,10 @@ SUMMARY = Summary(
     seconds=1.5,
     rate=213_333.3,
     bad_samples=0,
-    where=[{"computation": "mcrt_i0", "node": "red", "pid": 7, "threads": 2, "samples": 320_000}],
+    where=[
+        {"computation": "dispatch", "node": "red", "pid": 6, "threads": None, "samples": 0},
+        {"computation": "mcrt_i0", "node": "red", "pid": 7, "threads": 2, "samples": 320_000},
+    ],
 )
 
 
@@ -83,6 +86,7 @@ def test_lines() -> None:
         "    mcrt_i0  red   75.0 %  2.00 M samples/s  rendering",
         "    mcrt_i1  blue  25.0 %  1.00 M samples/s  rendering",
         "  computation  node  pid  threads  share",
+        "  dispatch     red     6",
         "  mcrt_i0      red     7        2  100.0 %",
         "finished: 100x50, 64 spp, 320.00 k samples in 1.50 s, 0.21 M samples/s",
         "wrote out.exr",
@@ -98,13 +102,22 @@ def test_quiet_keeps_warnings() -> None:
 
 def test_the_live_picture_has_a_bar_and_a_row_for_each_mcrt() -> None:
     screen = io.StringIO()
-    report = LiveReport(Console(file=screen, force_terminal=True, width=110, color_system=None))
+    err = io.StringIO()
+    report = LiveReport(
+        Console(file=screen, force_terminal=True, width=110, color_system=None),
+        Console(file=err, width=110, color_system=None),
+    )
     tell_everything(report)
+    report.progress(STATUS, 64, None)
+    report.warning("mcrt_i1 on blue was lost")
+    report.close()
+    assert err.getvalue() == "warning: DwaSkinMaterial: grey instead (3 times)\nwarning: mcrt_i1 on blue was lost\n"
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     assert "━" in shown
     assert re.search(r"25\.0 % +16\.0/64 spp +0\.20 M samples/s +elapsed 0:02 +left 0:06", shown)
     assert re.search(r"mcrt_i1 +blue +25\.0 % +1\.00 M samples/s +rendering", shown)
-    assert shown.rstrip().endswith("wrote out.exr")
+    assert "wrote out.exr" in shown
+    assert "warning" not in shown
 
 
 def events(report_everything: bool = True) -> list[dict[str, Any]]:

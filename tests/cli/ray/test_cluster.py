@@ -84,7 +84,7 @@ def test_the_same_bits_on_a_cluster(head: Head, on_cluster: Run, arras_ray: Run,
 
 
 def test_one_mcrt_a_node_without_a_number(on_cluster: Run) -> None:
-    result = on_cluster("--time", 0.1)
+    result = on_cluster()
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("mcrt") == 1
 

@@ -66,8 +66,7 @@ def vertices_text(vertices: Sequence[dict[str, Any]]) -> str:
         return "the path has no vertices"
     known = {key for vertex in vertices for key in vertex}
     columns = [key for key in LEADING if key in known]
-    columns += [key for vertex in vertices for key in vertex if key not in LEADING and key in known]
-    columns = list(dict.fromkeys(columns))
+    columns += dict.fromkeys(key for vertex in vertices for key in vertex if key not in LEADING)
     return table_text(columns, [[cell(vertex.get(column, "")) for column in columns] for vertex in vertices], indent="")
 
 

@@ -80,6 +80,7 @@ class RayStarter(Starter):
     """As a session on a Ray cluster, or on a Ray started for this render."""
 
     _cluster: Cluster | None = None
+    _no_cluster = False
 
     def prepare(self) -> None:
         """Check the session's definition, and join a cluster if there is one. Raise DefinitionError, ClusterError."""
@@ -89,7 +90,8 @@ class RayStarter(Starter):
             self.told.warnings(["--threads: without meaning on Ray; --num-cores sets the cores of each mcrt"])
         definition, num_mcrt = session_for(self.wishes, 1)
         definition.check_render(definition.expand(num_mcrt))
-        if find(self.wishes.address) is not None:
+        self._no_cluster = find(self.wishes.address) is None
+        if not self._no_cluster:
             self._cluster = self._connect()
 
     def start(self, message: RDLMessage) -> RenderHandle:
@@ -119,8 +121,9 @@ class RayStarter(Starter):
 
         definition, num_mcrt = session_for(self.wishes, 1)
         size = embedded_size(definition.expand(num_mcrt), usable_cores(), machine_memory(), self.wishes.num_cores)
+        address = "local" if self._no_cluster else self.wishes.address
         with self.interrupt.held():  # half a Ray cannot be taken down
-            cluster = self.stack.enter_context(connect(self.wishes.address, cpus=size.cpus, memory=size.memory))
+            cluster = self.stack.enter_context(connect(address, cpus=size.cpus, memory=size.memory))
             self.interrupt.after_ray_started(cluster.folder)
         self.report.notice(cluster.note)
         if cluster.embedded and size.note:

@@ -32,14 +32,22 @@ debug_option = click.option(
 
 MOST_PIXELS_A_SIDE = 65536
 
+MOST_SAMPLES_A_PIXEL = 65536
+"""Sums are exact up to here."""
+
 
 def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--size, --spp and --seed: what overrides a scene's own settings."""
     for option in (
-        click.option("--seed", type=click.IntRange(min=0), help="Seed of all random numbers. Default: 0."),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Seed of all random numbers. Default: the scene's frame, or 0 if it sets lock_frame_noise.",
+        ),
         click.option(
             "--spp",
-            type=click.IntRange(min=1),
+            type=click.IntRange(min=1, max=MOST_SAMPLES_A_PIXEL),
             metavar="N",
             help="Samples a pixel, in all. Default: the square of the scene's pixel_samples.",
         ),

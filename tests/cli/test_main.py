@@ -48,7 +48,8 @@ def test_version() -> None:
     ("arguments", "message"),
     [
         (["render"], "Missing argument 'SCENE [MORE]...'."),
-        (["render", "a.rdla", "--spp", "0"], "Invalid value for '--spp': 0 is not in the range x>=1."),
+        (["render", "a.rdla", "--spp", "0"], "Invalid value for '--spp': 0 is not in the range 1<=x<=65536."),
+        (["render", "a.rdla", "--spp", "65537"], "'--spp': 65537 is not in the range 1<=x<=65536."),
         (["render", "a.rdla", "--size", "0", "9"], "'--size': 0 is not in the range"),
         (["render", "a.rdla", "--time", "0"], "'--time': 0.0 is not in the range x>0"),
         (["render", "a.rdla", "--engine", "gpu"], "'--engine': 'gpu' is not one of 'ray', 'local'"),

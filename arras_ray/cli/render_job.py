@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +106,9 @@ class RenderJob:
         """Say how a render ended that has a picture; return the exit code."""
         result, exit_code = self._result(status, interrupted)
         mcrts = {row.name for row in status.mcrts}
-        where = [row if row["computation"] in mcrts else row | {"threads": None} for row in handle.where()]
+        where: list[dict[str, Any]] = []
+        with suppress(ArrasRayError):  # the picture is written; a session that dies now spoils only this table
+            where = [row if row["computation"] in mcrts else row | {"threads": None} for row in handle.where()]
         report.done(
             Summary(
                 result=result,

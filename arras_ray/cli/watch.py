@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from arras_ray.cli.report import Report
-from arras_ray.errors import ComputationError
+from arras_ray.errors import ArrasRayError
 
 if TYPE_CHECKING:
     from arras_ray.cli.handle import RenderHandle
@@ -74,7 +74,7 @@ def stop(render: RenderHandle) -> RenderStatus:
 
     It counts no more than a picture taken afterwards holds.
     """
-    with suppress(ComputationError):  # the status tells it as well
+    with suppress(ArrasRayError):  # the status tells it as well
         render.stop()
     deadline = time.monotonic() + STOP_SECONDS
     while (status := render.status()).stage not in OVER and time.monotonic() < deadline:

@@ -84,10 +84,12 @@ class RenderJob:
         told.warnings(status.warnings)
         if status.bad_samples:
             told.warnings([self._bad_samples(status)])
-        told.warnings([str(error) for error in errors[1:]])
         if errors:
             first = errors[0]
-            kept = f"; wrote the samples so far to {', '.join(map(str, written))}" if written else ""
+            told.warnings([str(error) for error in errors[1:] if str(error) != str(first)])
+            kept = (
+                f"; wrote the samples so far to {', '.join(map(str, written))}" if written else "; nothing was written"
+            )
             raise type(first)(first.message + kept, hint=first.hint, **first.fields) from first
         return written
 

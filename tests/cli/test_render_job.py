@@ -121,7 +121,8 @@ def test_a_render_that_fails_before_a_sample_writes_nothing(
     (tmp_path / "out.exr").write_bytes(b"what was here before")
     install(CountingEngine(fail_after=0))
     assert run(RENDER) == 1
-    assert capsys.readouterr().err.startswith("arras-ray: the render failed: RuntimeError: the engine broke\n")
+    told = capsys.readouterr().err
+    assert told == "arras-ray: the render failed: RuntimeError: the engine broke; nothing was written\n"
     assert (tmp_path / "out.exr").read_bytes() == b"what was here before"
 
 
@@ -239,7 +240,7 @@ def test_a_picture_that_cannot_be_written_does_not_hide_why_the_render_failed(
     assert run([*RENDER]) == 1
     warning, message = capsys.readouterr().err.splitlines()
     assert warning == "warning: out.exr is a folder"
-    assert message == "arras-ray: the render failed: RuntimeError: the engine broke"
+    assert message == "arras-ray: the render failed: RuntimeError: the engine broke; nothing was written"
 
 
 def test_a_bug_ends_the_events_with_an_error(install: Install, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ class _Borrowed(Cluster):
         return
 
 
-def connect(address: str | None = None, *, cpus: float = 0, memory: int = 0, dashboard: bool = False) -> Cluster:
+def connect(address: str | None = None, *, cpus: float = 0, memory: int = 0) -> Cluster:
     """Join the cluster the look-up finds, or start an embedded Ray that declares `cpus` and `memory` (bytes).
 
     address: HOST:PORT, "local" for an embedded Ray, "auto" for a cluster on this machine, None for the look-up.
@@ -114,13 +114,13 @@ def connect(address: str | None = None, *, cpus: float = 0, memory: int = 0, das
             return _Borrowed(known, embedded=False, dashboard="", note=f"Ray at {known}, connected before")
     found = find(address)
     if found is None:
-        return _start(cpus, memory, dashboard)
+        return _start(cpus, memory)
     if found.source != "machine" or address == "auto":
         return _join(found)
     try:
         return _join(found)
     except ClusterError as error:
-        started = _start(cpus, memory, dashboard)
+        started = _start(cpus, memory)
         started.note = f"{started.note}; the cluster on this machine was not used: {error.message}"
         return started
 
@@ -148,11 +148,43 @@ def find(address: str | None) -> Address | None:
     return None
 
 
+def nodes_with_cpus() -> int:
+    """How many living nodes of the cluster have CPUs, free or not: as many as can take an mcrt."""
+    import ray
+
+    all_nodes: Any = ray.nodes
+    return sum(node["Alive"] and node["Resources"].get("CPU", 0.0) > 0 for node in all_nodes())
+
+
 def token_path() -> Path | None:
     """The file a cluster's token is read from: $RAY_AUTH_TOKEN_PATH, else Ray's own; None where there is none."""
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     path = Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
     return path if path.is_file() else None
+
+
+def _token() -> str:
+    """The token to show a cluster that wants one; empty where there is none. Raise ClusterError."""
+    token = os.environ.get("RAY_AUTH_TOKEN", "")
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH", "")
+    path = token_path()
+    if token or (path is None and not named):
+        return token
+    if path is None:
+        raise ClusterError(
+            f"there is no token file {named}, which RAY_AUTH_TOKEN_PATH names",
+            hint="set RAY_AUTH_TOKEN_PATH to the file with the token the head was started with",
+            path=named,
+        )
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        why = (error.strerror if isinstance(error, OSError) else "") or "it is not text"
+        raise ClusterError(
+            f"the token file {path} cannot be read: {why}",
+            hint="it must be readable for you and hold the token the head was started with, in one line",
+            path=str(path),
+        ) from error
 
 
 def _address_on_this_machine() -> str:
@@ -219,10 +251,7 @@ def _join(found: Address) -> Cluster:
     except ClusterError as error:
         if not error.fields.get("refused"):
             raise
-        token = os.environ.get("RAY_AUTH_TOKEN", "")
-        path = token_path()
-        if not token and path is not None:
-            token = path.read_text(encoding="utf-8").strip()
+        token = _token()
         if not token:
             raise
         _check_alive(host_port, token)
@@ -238,7 +267,7 @@ def _join(found: Address) -> Cluster:
     return _keep(cluster, before)
 
 
-def _start(cpus: float, memory: int, dashboard: bool) -> Cluster:
+def _start(cpus: float, memory: int) -> Cluster:
     """An embedded Ray. Its folder, readable by its owner only, holds Ray's files and the token."""
     folder = Path(tempfile.mkdtemp(prefix="arras-"))
     token = folder / "token"
@@ -252,14 +281,14 @@ def _start(cpus: float, memory: int, dashboard: bool) -> Cluster:
             "RAY_ADDRESS": None,
             "RAY_USAGE_STATS_ENABLED": "0",
             # A record of each call, for a dashboard: a fifth of what a call costs.
-            "RAY_task_events_report_interval_ms": None if dashboard else "0",
+            "RAY_task_events_report_interval_ms": "0",
             # Ray's switch for machines without clusters: the node's address is 127.0.0.1, so nothing listens outside.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         }
     )
     options: dict[str, Any] = {
         "num_cpus": max(1, -int(-cpus // 1)),
-        "include_dashboard": dashboard,
+        "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
         "_temp_dir": str(folder / "ray"),  # Ray makes it writable for all; the folder around it is not
     }

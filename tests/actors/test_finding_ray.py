@@ -104,6 +104,23 @@ def test_a_dead_address_is_told() -> None:
     assert refused.value.exit_code == 7
 
 
+def test_a_token_file_that_is_missing_or_no_text_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path
+) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    assert cluster._token() == ""
+    file = tmp_path / "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(file))
+    with pytest.raises(ClusterError, match=r"there is no token file .*/token, which RAY_AUTH_TOKEN_PATH names"):
+        cluster._token()
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ClusterError, match="token cannot be read: it is not text"):
+        cluster._token()
+    file.write_text("secret\n")
+    assert cluster._token() == "secret"
+
+
 def test_somebody_who_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "PROBE_SECONDS", 0.2)
     told = threading.Event()
@@ -187,6 +204,7 @@ def test_one_mcrt_goes_to_each_node(
     with cluster.connect(two_nodes.address) as joined:
         assert not joined.embedded
         assert two_nodes.address in joined.note
+        assert cluster.nodes_with_cpus() == 2
         with render_session(definition, scene(), cluster=joined, num_mcrt=2, engine="fake_engine:load") as render:
             deadline = time.monotonic() + PATIENCE
             while render.status().stage not in OVER:

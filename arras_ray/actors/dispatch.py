@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from arras_ray.actors.handshake import Joined, join
 from arras_ray.actors.mcrt import LeaseEnd
 from arras_ray.actors.pool import ActorPool
+from arras_ray.actors.reasons import sentence
 from arras_ray.ledger import Ledger, UnitPlan
 from arras_ray.messages import Lease, McrtRow, Receipt, RenderStatus
 
@@ -20,6 +23,9 @@ LEASE_SECONDS = 0.5
 
 WINDOW = 2
 """Leases an mcrt may hold: one that renders, one that waits, so that there is no gap between them."""
+
+MAX_UNREAD = 8
+"""Parts in a row that merge cannot read; then it never will."""
 
 
 @dataclass
@@ -37,10 +43,9 @@ class Dispatch:
     time_limit: seconds from the first lease after which the render ends as finished with what it has.
     """
 
-    def __init__(self, name: str, session: str, *, window: int = WINDOW, time_limit: float | None = None) -> None:
+    def __init__(self, name: str, session: str, *, time_limit: float | None = None) -> None:
         self.name = name
         self.session = session
-        self._window = window
         self._time_limit = time_limit
         self._lock = threading.RLock()
         self._ledger: Ledger | None = None
@@ -49,9 +54,10 @@ class Dispatch:
         self._warnings: list[str] = []
         self._stage = "loading"
         self._error = ""
+        self._unread = 0  # parts in a row
         self._early_end = ""
         self._over_at: float | None = None
-        self._pool = ActorPool(self._next_lease, self._lease_ended, self.mcrt_lost)
+        self._pool = ActorPool(self._next_lease, self._lease_ended, self.mcrt_lost, self.fail)
 
     def __repr__(self) -> str:
         return f"{self.name} of {self.session}"
@@ -71,7 +77,7 @@ class Dispatch:
                 return
             self._merges = merges
             plan = UnitPlan(width, height, spp)
-            self._ledger = Ledger(plan, sync_id=sync_id, window=self._window, target_seconds=LEASE_SECONDS)
+            self._ledger = Ledger(plan, sync_id=sync_id, window=WINDOW, target_seconds=LEASE_SECONDS)
             self._stage = "rendering"
             for name in self._pool.members:
                 self._ledger.join(name, self._mcrts[name].threads)
@@ -84,49 +90,57 @@ class Dispatch:
 
     def mcrt_ready(self, name: str, node: str, threads: int, actor: Any, warnings: tuple[str, ...]) -> None:
         """An mcrt can take leases from now on. `warnings` that were not heard before are kept."""
-        with self._lock:
-            self._mcrts[name] = _Seen(node, threads, "ready")
-            for text in warnings:
-                self._warn(text)
-            self._pool.add(name, actor)
-            if self._ledger is not None:
-                self._ledger.join(name, threads)
-        self._pool.pump()
+        with self._or_fail():
+            with self._lock:
+                self._mcrts[name] = _Seen(node, threads, "ready")
+                for text in warnings:
+                    self._warn(text)
+                self._pool.add(name, actor)
+                if self._ledger is not None:
+                    self._ledger.join(name, threads)
+            self._pool.pump()
 
     def mcrt_lost(self, name: str, reason: str) -> None:
         """An mcrt is gone: what it held is leased again. Told more than once it counts once."""
-        self._pool.remove(name)
-        with self._lock:
-            seen = self._mcrts.get(name)
-            if seen is None or seen.state == "lost" or self._over_at is not None:
-                return
-            seen.state = "lost"
-            units = self._ledger.leave(name) if self._ledger is not None else 0
-            again = f"; its {units} units are rendered by others" if units else ""
-            self._warn(f"{name} on {seen.node} was lost: {reason}{again}")
-            if all(other.state == "lost" for other in self._mcrts.values()):
-                self._fail(f"no mcrt is left; the last one was {name}: {reason}")
-            else:
-                self._settle()
-        self._pool.pump()
+        with self._or_fail():
+            self._pool.remove(name)
+            with self._lock:
+                seen = self._mcrts.get(name)
+                if seen is None or seen.state == "lost" or self._over_at is not None:
+                    return
+                seen.state = "lost"
+                units = self._ledger.leave(name) if self._ledger is not None else 0
+                again = f"; its {units} units are rendered by others" if units else ""
+                self._warn(f"{name} on {seen.node} was lost: {reason}{again}")
+                if all(other.state == "lost" for other in self._mcrts.values()):
+                    self._fail(f"no mcrt is left; the last one was {name}: {reason}")
+                else:
+                    self._settle()
+            self._pool.pump()
 
     def receipts(self, batch: list[Receipt]) -> None:
         """Merge accepted parts: their units are done and their leases' credits free."""
-        with self._lock:
-            if self._ledger is None:
-                return
-            for receipt in batch:
-                self._ledger.accept(receipt, time.monotonic())
-            self._settle()
-        self._pool.pump()
+        with self._or_fail():
+            with self._lock:
+                if self._ledger is None:
+                    return
+                self._unread = 0
+                for receipt in batch:
+                    self._ledger.accept(receipt, time.monotonic())
+                self._settle()
+            self._pool.pump()
 
     def unread(self, lease_id: int, unit_ids: np.ndarray) -> None:
-        """Merge could not read a part: its units are leased again."""
-        with self._lock:
-            if self._ledger is not None:
-                self._ledger.release(lease_id, unit_ids)
-                self._settle()
-        self._pool.pump()
+        """A part did not reach merge, or could not be read there: its units are leased again."""
+        with self._or_fail():
+            with self._lock:
+                if self._ledger is not None and self._ledger.release(lease_id, unit_ids):
+                    self._unread += 1
+                    self._warn("a part could not be read by merge; its units are rendered again")
+                    if self._unread >= MAX_UNREAD:
+                        self._fail(f"merge could not read {MAX_UNREAD} parts in a row")
+                    self._settle()
+            self._pool.pump()
 
     def fail(self, error: str) -> None:
         """The render cannot be finished. What was accepted stays."""
@@ -159,6 +173,14 @@ class Dispatch:
                 first_bad=ledger.first_bad if ledger is not None else None,
                 error=self._error,
             )
+
+    @contextmanager
+    def _or_fail(self) -> Iterator[None]:
+        """Nobody waits for the answer of an event, so what goes wrong with one ends the render."""
+        try:
+            yield
+        except Exception as error:
+            self.fail(f"{self.name} failed: {sentence(error)}")
 
     def _rows(self) -> tuple[McrtRow, ...]:
         leased = {row.name: row for row in self._ledger.rows()} if self._ledger is not None else {}

@@ -29,7 +29,7 @@ CONTROL = ("join", "ping")
 
 GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
     Mcrt: {"render": ("render",), "control": (*CONTROL, "cancel")},
-    Merge: {"add": ("accept",), "frames": ("frame", "final"), "control": (*CONTROL, "finish", "stats")},
+    Merge: {"add": ("accept",), "frames": ("frame",), "pictures": ("final",), "control": (*CONTROL, "finish", "stats")},
     Dispatch: {"control": (*CONTROL, "status", "stop")},
     Supervisor: {"control": ("keep_alive", "state", "end")},
 }

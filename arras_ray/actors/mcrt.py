@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from arras_ray.actors.deliveries import Deliveries
 from arras_ray.actors.handshake import Joined, join
 from arras_ray.film import shard_of_tile
 from arras_ray.ledger import UnitPlan
@@ -55,6 +56,8 @@ class Mcrt:
         self._state = "starting"
         self._engine: Any = None
         self._merges: list[Any] = []
+        self._dispatch: Any = None
+        self._deliveries = Deliveries()
         self._lock = threading.Lock()
         self._cancelled = -1  # leases up to this sync_id are not wanted any more
         self._running = -1  # sync_id of the lease that renders
@@ -67,10 +70,14 @@ class Mcrt:
         """Where this computation runs."""
         return join(self.name)
 
-    def load(self, message: RDLMessage, merges: list[Any]) -> Loaded:
-        """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError."""
+    def load(self, message: RDLMessage, merges: list[Any], dispatch: Any) -> Loaded:
+        """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError.
+
+        Parts go to `merges`; those that did not arrive there are given back to `dispatch`.
+        """
         self._state = "loading"
         self._merges = merges
+        self._dispatch = dispatch
         module, _, function = self._factory.partition(":")
         room = import_module(module)
         self._engine = getattr(room, function)(message, threads=self.threads)
@@ -107,7 +114,7 @@ class Mcrt:
             )
             for merge, part in zip(self._merges, self._split(whole), strict=True):
                 if part is not None:
-                    merge.accept.remote([part])
+                    self._send(merge, part)
         return LeaseEnd(lease.lease_id, np.setdiff1d(lease.units["id"], done["id"]))
 
     def cancel(self, sync_id: int) -> None:
@@ -120,6 +127,11 @@ class Mcrt:
     def ping(self) -> str:
         """The state this computation is in: starting, loading, compiling or ready. Answered while it works."""
         return self._state
+
+    def _send(self, merge: Any, part: PartialFrame) -> None:
+        lease_id, unit_ids = part.lease_id, part.units["id"].copy()
+        ref = merge.accept.remote([part])
+        self._deliveries.watch(ref, lambda: self._dispatch.unread.remote(lease_id, unit_ids))
 
     def _compiling(self, text: str) -> None:
         self._state = "compiling"

@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from arras_ray.actors.deliveries import Deliveries
 from arras_ray.actors.handshake import Joined, join
+from arras_ray.actors.reasons import sentence
+from arras_ray.errors import ResourcesError
 from arras_ray.film import Film
 from arras_ray.ledger import UnitPlan
 from arras_ray.messages import PartialFrame, ProgressiveFrame, Receipt
@@ -30,6 +33,10 @@ READ_SECONDS = 20.0
 """How long the sums of a part may take to arrive; a frozen node would let us wait for ever."""
 
 
+TRIES = 3
+"""So often receipts are sent to dispatch."""
+
+
 class Merge:
     """Computation `name` of a session. `begin`, then `accept` parts and ask for `frame` and `final`."""
 
@@ -37,6 +44,7 @@ class Merge:
         self.name = name
         self.session = session
         self._dispatch: Any = None
+        self._deliveries = Deliveries()
         self._plan = UnitPlan(1, 1, 1)
         self._film = Film(1, 1)
         self._sync_id = NO_SYNC
@@ -53,10 +61,16 @@ class Merge:
         return join(self.name)
 
     def begin(self, sync_id: int, width: int, height: int, spp: int, dispatch: Any) -> None:
-        """Start an empty film of width x height pixels for parts of `sync_id`."""
+        """Start an empty film of width x height pixels for parts of `sync_id`. Raise ResourcesError."""
         self._dispatch = dispatch
-        self._plan = UnitPlan(width, height, spp)
-        self._film = Film(width, height)
+        try:
+            self._film = Film(width, height)
+            self._plan = UnitPlan(width, height, spp)
+        except MemoryError:
+            raise ResourcesError(
+                f"{self.name} has not enough memory for a picture of {width} x {height} pixels",
+                hint="render a smaller picture, or on a node with more memory",
+            ) from None
         self._sync_id = sync_id
 
     def accept(self, parts: list[PartialFrame]) -> None:
@@ -65,18 +79,18 @@ class Merge:
         for part in parts:
             if part.sync_id != self._sync_id:
                 continue
-            sums = self._read(part)
-            if sums is None:
-                self._dispatch.unread.remote(part.lease_id, part.units["id"])
-                continue
             try:
+                sums = self._read(part)
+                if sums is None:
+                    self._dispatch.unread.remote(part.lease_id, part.units["id"])
+                    continue
                 unit_ids = self._add(part, sums)
-            except ValueError as error:
-                self._dispatch.fail.remote(f"{part.mcrt} sent what {self.name} cannot add: {error}")
+            except Exception as error:  # its lease would stay open for ever
+                self._dispatch.fail.remote(f"{part.mcrt} sent what {self.name} cannot add: {sentence(error)}")
                 return
             receipts.append(_receipt(part, unit_ids))
         if receipts:
-            self._dispatch.receipts.remote(receipts)
+            self._tell(receipts, TRIES)
 
     def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
         """Tiles that changed after version `since`; waits up to `timeout` seconds for one, then returns None.
@@ -117,6 +131,11 @@ class Merge:
     @property
     def _progress(self) -> float:
         return self._samples / self._plan.total_samples
+
+    def _tell(self, receipts: list[Receipt], tries: int) -> None:
+        if tries:
+            ref = self._dispatch.receipts.remote(receipts)
+            self._deliveries.watch(ref, lambda: self._tell(receipts, tries - 1))
 
     def _add(self, part: PartialFrame, sums: np.ndarray) -> np.ndarray:
         begin = time.perf_counter()

@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from arras_ray.actors.reasons import sentence
 from arras_ray.messages import Lease
 
 LOOK_SECONDS = 0.05
 """Calls that were begun while the thread waits for others are looked at after so long."""
-
-
-@dataclass(frozen=True)
-class _Call:
-    member: str
-    lease: Lease
 
 
 class ActorPool:
@@ -29,7 +23,8 @@ class ActorPool:
 
     next_lease(member) gives a lease, or None when the member's credits are spent or no work is left. ended(member,
     result) tells the result of a `render` call. lost(member, reason) tells, once, that a member died or raised; its
-    leases must be leased again. The three are called without a lock held, on the pool's thread or on `pump`'s.
+    leases must be leased again. failed(reason) tells that the pool itself cannot go on. They are called without a lock
+    held, on the pool's thread or on `pump`'s.
     """
 
     def __init__(
@@ -37,12 +32,14 @@ class ActorPool:
         next_lease: Callable[[str], Lease | None],
         ended: Callable[[str, Any], None],
         lost: Callable[[str, str], None],
+        failed: Callable[[str], None],
     ) -> None:
         self._next_lease = next_lease
         self._ended = ended
         self._lost = lost
+        self._failed = failed
         self._members: dict[str, Any] = {}
-        self._calls: dict[Any, _Call] = {}
+        self._calls: dict[Any, str] = {}  # whose
         self._lock = threading.Lock()
         self._work = threading.Event()
         threading.Thread(target=self._watch, name="pool", daemon=True).start()
@@ -62,7 +59,7 @@ class ActorPool:
         """Forget a member and its calls. False if it is none."""
         with self._lock:
             known = self._members.pop(name, None) is not None
-            self._calls = {ref: call for ref, call in self._calls.items() if call.member != name}
+            self._calls = {ref: member for ref, member in self._calls.items() if member != name}
         return known
 
     def pump(self) -> None:
@@ -77,11 +74,17 @@ class ActorPool:
             return False
         ref = actor.render.remote(lease)
         with self._lock:
-            self._calls[ref] = _Call(name, lease)
+            self._calls[ref] = name
         self._work.set()
         return True
 
     def _watch(self) -> None:
+        try:
+            self._take_all()
+        except Exception as error:  # without this thread the render would wait for ever
+            self._failed(f"the leases cannot be watched any more: {sentence(error)}")
+
+    def _take_all(self) -> None:
         import ray
 
         while True:
@@ -100,17 +103,17 @@ class ActorPool:
         from ray.exceptions import RayError, RayTaskError
 
         with self._lock:
-            call = self._calls.pop(ref, None)
-        if call is None:
+            member = self._calls.pop(ref, None)
+        if member is None:
             return
         try:
             result = ray.get(ref)
         except RayTaskError as error:
-            reason = f"it failed: {error.cause}"
-        except RayError:
-            reason = "its process died"
+            reason = f"it failed: {sentence(error)}"
+        except RayError as error:
+            reason = f"its process died: {sentence(error)}"
         else:
-            self._ended(call.member, result)
+            self._ended(member, result)
             return
-        if self.remove(call.member):
-            self._lost(call.member, reason)
+        if self.remove(member):
+            self._lost(member, reason)

@@ -6,6 +6,7 @@ client is killed. Everything of the session is made here and therefore dies with
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from arras_ray.actors.handshake import Joined, join, refuse_other_versions
+from arras_ray.actors.handshake import Joined, refuse_other_versions
 from arras_ray.actors.mcrt import Loaded
+from arras_ray.actors.reasons import ended, sentence
 from arras_ray.errors import ArrasRayError, ComputationError, ResourcesError
 from arras_ray.messages import RDLMessage
 from arras_ray.placement import NodeFacts, Placement, place
@@ -33,7 +35,13 @@ FREED_SECONDS = 1.0
 PLACE_SECONDS = 5.0
 """A group that was checked to fit is there at once, unless another session was quicker."""
 
+BEGIN_SECONDS = 15.0
+"""Merges and dispatch may still be starting when the first mcrt is ready."""
+
 END_SECONDS = 3.0
+
+LEAVE_SECONDS = END_SECONDS + 2.0
+"""After a session's end its client removes the supervisor; one that did not in so long is gone."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +70,16 @@ class Parties:
 
 @dataclass(frozen=True)
 class SessionState:
-    """Where a session stands: placing, loading, compiling, rendering or failed; loaded once an mcrt is ready."""
+    """Where a session stands: placing, loading, compiling, rendering or failed; loaded once an mcrt is ready.
+
+    silent: seconds since an mcrt last said that it is loading or compiling.
+    """
 
     stage: str
     computations: tuple[Joined, ...]
     loaded: Loaded | None = None
     error: ArrasRayError | None = None
+    silent: float = 0.0
 
 
 @dataclass
@@ -96,6 +108,8 @@ class Supervisor:
         self._loaded: Loaded | None = None
         self._first_ready_at = 0.0
         self._heard_at = time.monotonic()
+        self._answered_at = self._heard_at  # by an mcrt that loads
+        self._next_ping = 0.0
         self._ended = threading.Event()
         self._waiting: dict[Any, tuple[str, str]] = {}
         """Calls under way: which (join, load, ping) to whom."""
@@ -113,6 +127,7 @@ class Supervisor:
 
         from arras_ray.actors import launch
 
+        self._heard_at = time.monotonic()
         members = {}
         for number, placed in enumerate(self._place().placed):
             name, kind = placed.computation.name, placed.computation.kind
@@ -137,9 +152,10 @@ class Supervisor:
         for name, member in self._members.items():
             self._waiting[member.actor.join.remote()] = ("join", name)
             if member.kind == "mcrt":
-                self._waiting[member.actor.load.remote(scene, self._merges)] = ("load", name)
+                self._waiting[member.actor.load.remote(scene, self._merges, self._dispatch)] = ("load", name)
                 self._dispatch.mcrt_state.remote(name, member.node, member.threads, "starting")
         self._stage = "loading"
+        self._heard_at = self._answered_at = time.monotonic()
         return Parties(self._dispatch, self._merges)
 
     def state(self) -> SessionState:
@@ -148,7 +164,8 @@ class Supervisor:
             stage = self._stage
             if stage == "loading" and any(m.state == "compiling" for m in self._members.values()):
                 stage = "compiling"
-            return SessionState(stage, tuple(self._joined.values()), self._loaded, self._error)
+            silent = time.monotonic() - self._answered_at
+            return SessionState(stage, tuple(self._joined.values()), self._loaded, self._error, silent)
 
     def keep_alive(self) -> ArrasRayError | None:
         """The client is there. Tells it when the session has failed."""
@@ -156,13 +173,9 @@ class Supervisor:
         with self._lock:
             return self._error
 
-    def join(self) -> Joined:
-        """Where this actor runs."""
-        return join("supervisor")
-
     def end(self) -> None:
         """Kill the computations and give everything back; returns once Ray has forgotten them. The caller ends this
-        actor afterwards."""
+        actor afterwards; if it does not, the actor does so itself."""
         import ray
         from ray.util.placement_group import remove_placement_group
 
@@ -203,7 +216,7 @@ class Supervisor:
         if not self._group.wait(PLACE_SECONDS):
             raise ResourcesError(
                 "the session would fit, but somebody else was quicker",
-                hint="try again, or look with `arras-ray ps` at what runs",
+                hint="try again, or look with `ray status` at what is in use",
             )
         return placement
 
@@ -228,25 +241,36 @@ class Supervisor:
         return not left and placement_group_table(self._group).get("state") == "REMOVED"
 
     def _run(self) -> None:
-        """Hear everything, until the session ends."""
+        """Hear everything until the session ends; then leave, whatever happened."""
+        try:
+            while not self._ended.is_set():
+                try:
+                    self._look()
+                except Exception as error:  # a supervisor that sees nothing would let its client wait for ever
+                    self._fail(ComputationError(f"the supervisor failed: {sentence(error)}", how="failed"))
+                    self._ended.wait(PING_SECONDS)
+                if time.monotonic() - self._heard_at > self._order.client_seconds:
+                    self.end()
+                    return
+            time.sleep(LEAVE_SECONDS)
+        finally:
+            _leave()
+
+    def _look(self) -> None:
+        """Ask who has to be asked, and take the answers that are there."""
         import ray
 
-        next_ping = 0.0
-        while not self._ended.is_set():
-            if time.monotonic() >= next_ping:
-                self._ping()
-                next_ping = time.monotonic() + (LOADING_PING_SECONDS if self._stage == "loading" else PING_SECONDS)
-            if self._waiting:
-                ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=LOADING_PING_SECONDS)
-                for ref in ready:
-                    self._hear(ref)
-            else:
-                self._ended.wait(LOADING_PING_SECONDS)
-            if self._stage == "loading" and self._enough_ready():
-                self._begin()
-            if time.monotonic() - self._heard_at > self._order.client_seconds:
-                self.end()
-                ray.kill(ray.get_runtime_context().current_actor)
+        if time.monotonic() >= self._next_ping:
+            self._ping()
+            self._next_ping = time.monotonic() + (LOADING_PING_SECONDS if self._stage == "loading" else PING_SECONDS)
+        if self._waiting:
+            ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=LOADING_PING_SECONDS)
+            for ref in ready:
+                self._hear(ref)
+        else:
+            self._ended.wait(LOADING_PING_SECONDS)
+        if self._stage == "loading" and self._enough_ready():
+            self._begin()
 
     def _ping(self) -> None:
         for name, member in self._members.items():
@@ -271,8 +295,8 @@ class Supervisor:
             answer = ray.get(ref)
         except RayTaskError as error:
             self._failed(member, error)
-        except RayError:
-            self._died(member)
+        except RayError as error:
+            self._died(member, error)
         else:
             hear[what](member, answer)
 
@@ -286,6 +310,8 @@ class Supervisor:
 
     def _has_state(self, member: _Member, state: str) -> None:
         """A state on the way to being ready; that one is told by the result of loading."""
+        if member.kind == "mcrt" and state in ("loading", "compiling"):
+            self._answered_at = time.monotonic()
         if member.kind == "mcrt" and state != "ready" and member.state not in (state, "ready", "lost"):
             member.state = state
             self._dispatch.mcrt_state.remote(member.name, member.node, member.threads, state)
@@ -314,23 +340,31 @@ class Supervisor:
         picture = (self._loaded.sync_id, self._loaded.width, self._loaded.height, self._loaded.spp)
         try:
             begun = [merge.begin.remote(*picture, self._dispatch) for merge in self._merges]
-            ray.get(begun, timeout=END_SECONDS)
+            ray.get(begun, timeout=BEGIN_SECONDS)
+            ray.get(self._dispatch.begin.remote(*picture, self._merges), timeout=BEGIN_SECONDS)
         except RayError as error:
-            self._fail(ComputationError(f"a merge did not start: {error}"))
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, ArrasRayError):
+                self._fail(cause)
+            else:
+                self._fail(ComputationError(f"the render did not begin: {sentence(error)}", how="failed"))
             return
-        self._dispatch.begin.remote(*picture, self._merges)
-        self._stage = "rendering"
+        with self._lock:
+            if self._error is None:
+                self._stage = "rendering"
 
-    def _died(self, member: _Member) -> None:
+    def _died(self, member: _Member, error: Exception) -> None:
         if member.state == "lost" or self._ended.is_set():
             return
         member.state = "lost"
-        if member.kind == "mcrt":
-            self._dispatch.mcrt_lost.remote(member.name, "its process died")
-            if all(m.state == "lost" for m in self._mcrts):
-                self._fail_with(f"no mcrt is left; the last one, {member.name} on {member.node}, died", member, "died")
-        else:
-            self._fail_with(f"{member.name} on {member.node} died", member, "died")
+        told = ended(error, f"{member.name} on {member.node}", "died", computation=member.name, node=member.node)
+        if member.kind != "mcrt" or not isinstance(told, ComputationError):
+            self._fail(told)
+            return
+        self._dispatch.mcrt_lost.remote(member.name, f"its process died: {sentence(error)}")
+        if all(m.state == "lost" for m in self._mcrts):
+            told.message = f"no mcrt is left, {told.message}"
+            self._fail(told)
 
     def _failed(self, member: _Member, error: Any) -> None:
         """A computation raised: the scene's own errors are the user's to read, all others end the session."""
@@ -338,17 +372,27 @@ class Supervisor:
         if isinstance(cause, ArrasRayError):
             self._fail(cause)
         else:
-            self._fail_with(f"{member.name} on {member.node} failed: {type(cause).__name__}: {cause}", member, "failed")
-
-    def _fail_with(self, message: str, member: _Member, how: str) -> None:
-        self._fail(ComputationError(message, computation=member.name, node=member.node, how=how))
+            who = f"{member.name} on {member.node}"
+            self._fail(ended(error, who, "failed", computation=member.name, node=member.node))
 
     def _fail(self, error: ArrasRayError) -> None:
         with self._lock:
             if self._error is None:
                 self._error = error
                 self._stage = "failed"
-        self._dispatch.fail.remote(str(error))
+        for member in self._members.values():
+            if member.kind == "dispatch":
+                member.actor.fail.remote(str(error))
+
+
+def _leave() -> None:
+    """End this actor; what it made ends with it."""
+    import ray
+
+    try:
+        ray.kill(ray.get_runtime_context().current_actor)
+    except Exception:  # Ray is not there any more, or does not know us
+        os._exit(1)
 
 
 def nodes() -> list[NodeFacts]:

@@ -14,7 +14,8 @@ from ray.util.placement_group import placement_group, remove_placement_group
 
 from arras_ray.actors import launch
 from arras_ray.actors.cluster import Cluster
-from arras_ray.actors.merge import MAX_FRAME_TILES
+from arras_ray.actors.merge import MAX_FRAME_TILES, Merge
+from arras_ray.errors import ResourcesError
 from arras_ray.ledger import UnitPlan
 from arras_ray.messages import N_CHANNELS, TILE, PartialFrame, ProgressiveFrame
 
@@ -145,3 +146,24 @@ def test_a_part_that_does_not_fit_ends_the_render(merge: Any, listener: Any) -> 
     ((what, error),) = heard(listener, 1)
     assert what == "fail"
     assert "mcrt_i0 sent what merge cannot add" in error
+
+
+def test_a_part_that_is_no_part_ends_the_render(merge: Any, listener: Any) -> None:
+    wait(merge.accept.remote([part([1], ray.put("no array"))]))
+    ((what, error),) = heard(listener, 1)
+    assert what == "fail"
+    assert "mcrt_i0 sent what merge cannot add" in error
+
+
+def test_a_picture_is_answered_while_a_frame_is_waited_for(merge: Any) -> None:
+    waiting = merge.frame.remote(0, PATIENCE)  # nothing changes: it would wait to the end
+    wait(merge.ping.remote())
+    assert len(wait(merge.final.remote()).tiles) == 0
+    assert ray.wait([waiting], timeout=0)[0] == []
+    wait(merge.finish.remote("CANCELLED"))
+    assert wait(waiting).status == "CANCELLED"
+
+
+def test_a_picture_too_big_for_the_memory_is_told() -> None:
+    with pytest.raises(ResourcesError, match="merge has not enough memory for a picture of 10000000 x 10000000"):
+        Merge("merge", "alone").begin(1, 10**7, 10**7, 1, None)  # 4 PB: no machine can even reserve that

@@ -42,6 +42,7 @@ class Work:
         self.given: list[str] = []
         self.ended: list[tuple[str, int]] = []
         self.lost: list[tuple[str, str]] = []
+        self.failed: list[str] = []
         self._told = threading.Condition()
 
     def next_lease(self, member: str) -> Lease | None:
@@ -60,6 +61,18 @@ class Work:
         with self._told:
             self.lost.append((member, reason))
             self._told.notify_all()
+
+    def has_failed(self, reason: str) -> None:
+        with self._told:
+            self.failed.append(reason)
+            self._told.notify_all()
+
+    def refuses(self, member: str, result: Any) -> None:
+        raise ValueError("a lease nobody knows")
+
+    def wait_for_failure(self) -> None:
+        with self._told:
+            assert self._told.wait_for(lambda: bool(self.failed), PATIENCE)
 
     def wait_for(self, ended: int = 0, lost: int = 0) -> None:
         with self._told:
@@ -80,7 +93,7 @@ def fresh(ray_here: Cluster) -> Iterator[Any]:
 
 
 def pool_of(work: Work, members: dict[str, Any]) -> ActorPool:
-    pool = ActorPool(work.next_lease, work.has_ended, work.is_lost)
+    pool = ActorPool(work.next_lease, work.has_ended, work.is_lost, work.has_failed)
     for name, actor in members.items():
         pool.add(name, actor)
     return pool
@@ -115,7 +128,10 @@ def test_a_killed_member_is_told_once_and_gets_nothing_more(renderers: list[Any]
     work.leases["a"].append(2)
     pool.pump()
     work.wait_for(ended=2)
-    assert work.lost == [("b", "its process died")]
+    ((member, reason),) = work.lost
+    assert member == "b"
+    assert reason.startswith("its process died: ")
+    assert "\n" not in reason
     assert work.ended == [("a", 1), ("a", 2)]
     assert work.leases["b"] == [7]
 
@@ -129,6 +145,15 @@ def test_a_member_that_fails_is_lost_with_its_reason(renderers: list[Any]) -> No
     assert member == "a"
     assert "a lease that cannot be rendered" in reason
     assert not pool.members
+
+
+def test_a_pool_that_cannot_go_on_says_so(renderers: list[Any]) -> None:
+    work = Work({"a": [1]}, credits=1)
+    pool = ActorPool(work.next_lease, work.refuses, work.is_lost, work.has_failed)
+    pool.add("a", renderers[0])
+    pool.pump()
+    work.wait_for_failure()
+    assert work.failed == ["the leases cannot be watched any more: ValueError: a lease nobody knows"]
 
 
 def test_a_member_that_was_taken_away_is_forgotten_with_its_calls(renderers: list[Any], fresh: Any) -> None:

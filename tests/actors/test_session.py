@@ -174,7 +174,10 @@ def test_the_last_mcrt_killed_ends_the_render_with_the_picture_so_far(
 def test_a_lost_part_of_the_session_is_told(ray_here: Cluster, definition: SessionDefinition, victim: str) -> None:
     message = scene(pause=0.05)
     with render_session(definition, message, cluster=ray_here, num_mcrt=1, engine=ENGINE) as render:
-        os.kill(ask(render, victim, "join").pid, signal.SIGKILL)
+        if victim == "supervisor":
+            ray.kill(ray.get_actor(f"{render.name}/{victim}", NAMESPACE))
+        else:
+            os.kill(ask(render, victim, "join").pid, signal.SIGKILL)
         status = to_its_end(render)
     assert status.stage == "failed"
     assert (victim if victim != "supervisor" else "ended") in status.error
@@ -255,6 +258,15 @@ def test_a_session_ends_when_its_client_is_gone(ray_here: Cluster, definition: S
     ray.get(supervisor.create.remote(), timeout=PATIENCE)
     assert launch.sessions() == ["orphan"]
     until(nothing_is_left, "a session without a client to end")
+
+
+def test_a_supervisor_leaves_by_itself_after_the_end(ray_here: Cluster, definition: SessionDefinition) -> None:
+    """Its client may be killed between the end and the removal of the supervisor."""
+    supervisor = launch.supervisor("ended", Order(definition.expand(1), scene(pause=0.05), versions(), ENGINE))
+    ray.get(supervisor.create.remote(), timeout=PATIENCE)
+    ray.get(supervisor.end.remote(), timeout=PATIENCE)
+    assert launch.sessions() == ["ended"]
+    until(nothing_is_left, "a supervisor that has ended its session to leave")
 
 
 def test_the_fake_engine_draws_something() -> None:

@@ -96,12 +96,12 @@ class RayStarter(Starter):
 
     def start(self, message: RDLMessage) -> RenderHandle:
         """Start a Ray if there is no cluster, place the session, and wait until it renders."""
-        from arras_ray.actors.supervisor import nodes
+        from arras_ray.actors.cluster import nodes_with_cpus
         from arras_ray.client import render_session
 
         self.told.step("placing")
         cluster = self._cluster or self._connect()
-        n_nodes = 1 if cluster.embedded else sum(node.cpus > 0 for node in nodes())
+        n_nodes = 1 if cluster.embedded else nodes_with_cpus()
         definition, num_mcrt = session_for(self.wishes, n_nodes)
         return self.stack.enter_context(
             render_session(

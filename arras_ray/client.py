@@ -1,9 +1,11 @@
 """The client's end of a render on Ray: start a session, watch it, take its picture, end it.
 
-with render_session(load_definition("mcrt_progressive"), message) as render:
-    while render.status().stage == "rendering":
-        frame = render.frame(since, timeout=1.0)
-    picture = render.final()
+with connect(cpus=4, memory=8 << 30) as cluster:
+    with render_session(load_definition("mcrt_progressive"), message, cluster=cluster) as render:
+        version = 0
+        while frame := render.frame(version, timeout=60.0):
+            version = frame.version
+        picture = render.final()
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -30,8 +32,12 @@ if TYPE_CHECKING:
     from arras_ray.session_definition import SessionDefinition
 
 READY_SECONDS = 30.0
+"""How long a session may take to be placed."""
+
+SILENT_SECONDS = 30.0
 COMPILE_SECONDS = 120.0
-"""How long a session may take to be ready, and how much longer while kernels are compiled for the first time."""
+"""How long one that loads may go without a sign of life from its mcrts, and while they compile kernels, which can keep
+them from answering. One that answers may take any time: scenes can be large."""
 
 CALL_SECONDS = 30.0
 """No call to an actor is waited for longer: its node may be frozen."""
@@ -40,6 +46,12 @@ KEEP_ALIVE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 0.8
 """After a stop the leases under way get so long to end; then the picture is taken as it is."""
+
+REASON_SECONDS = 3.0
+"""A supervisor knows within so long why one of its computations ended."""
+
+PASSING = 3
+"""So many failed calls in a row are more than a moment's trouble."""
 
 OVER = ("finished", "cancelled", "failed")
 
@@ -87,7 +99,8 @@ def render_session(
     try:
         render.start(tell)
     except BaseException:
-        render.close()
+        with suppress(Exception):  # the first error is the one to tell
+            render.close()
         raise
     return render
 
@@ -105,6 +118,7 @@ class SessionRender:
         self._parties: Parties | None = None
         self._error: ArrasRayError | None = None
         self._last: RenderStatus | None = None
+        self._misses = 0  # calls for the status that failed, in a row
         self._version = 0
         self._shards: list[_Shard] = []
         self._frames: dict[Any, int] = {}  # frames asked for, by merge
@@ -113,29 +127,34 @@ class SessionRender:
 
     def start(self, tell: Callable[[str], None]) -> None:
         """Have the session placed, and wait until its first mcrts are ready and the render begins."""
-        self._parties = self._ask(self._supervisor.create.remote(), READY_SECONDS)
+        try:
+            self._parties = self._ask(self._supervisor.create.remote(), READY_SECONDS)
+        except ComputationError as error:
+            if error.fields.get("how") != "silent":
+                raise
+            raise self._late("placing") from error
         self._shards = [_Shard() for _ in self._parties.merges]
         threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
         told = ""
-        deadline = time.monotonic() + READY_SECONDS
         while True:
             state = self._ask(self._supervisor.state.remote())
             if state.error is not None:
                 raise state.error
-            if state.stage == "compiling" and told != "compiling":
-                deadline += COMPILE_SECONDS
             if state.stage != told:
                 told = state.stage
                 tell(told)
             if told == "rendering":
                 break
-            if time.monotonic() > deadline:
-                raise ReadyTimeout(
-                    f"session {self.name} was not ready in time: it is still {told}",
-                    hint="the nodes may be busy; `ray status` shows what runs",
-                )
+            if state.silent > (COMPILE_SECONDS if told == "compiling" else SILENT_SECONDS):
+                raise self._late(told)
             time.sleep(LOOK_SECONDS)
         self.width, self.height, self.spp = state.loaded.width, state.loaded.height, state.loaded.spp
+
+    def _late(self, stage: str) -> ReadyTimeout:
+        return ReadyTimeout(
+            f"session {self.name} was not ready in time: it is still {stage}",
+            hint="the nodes may be busy; `ray status` shows what runs",
+        )
 
     def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
         """Tiles that changed after version `since` of an earlier frame (0: all); None when nothing did within
@@ -177,14 +196,19 @@ class SessionRender:
         return parts
 
     def status(self) -> RenderStatus:
-        """Where the render stands. A session that ended by itself is "failed", with its error."""
+        """Where the render stands, as far as known. A session that ended by itself is "failed", with its error."""
         if self._error is None:
             try:
                 self._last = self._ask(self._running.dispatch.status.remote())
+                self._misses = 0
                 return self._last
-            except ComputationError as error:
-                self._error = self._error or error
-        last = self._last or RenderStatus("failed", 0, 0, 0.0, 0.0)
+            except ArrasRayError as error:
+                self._misses += 1
+                if _lasting(error, self._misses):
+                    self._error = self._error or error
+        last = self._last or RenderStatus("loading", 0, 0, 0.0, 0.0)
+        if self._error is None:
+            return last
         return replace(last, stage="failed", error=str(self._error))
 
     def stop(self) -> None:
@@ -224,19 +248,23 @@ class SessionRender:
     def close(self) -> None:
         """End the session: no actor and no group of it is left. May be called twice."""
         import ray
-        from ray.exceptions import GetTimeoutError, RayActorError
+        from ray.exceptions import RayError
 
         from arras_ray.actors import launch
 
         if self._closed.is_set():
             return
         self._closed.set()
-        with suppress(RayActorError, GetTimeoutError):  # what a supervisor made ends with it
-            ray.get(self._supervisor.end.remote(), timeout=CALL_SECONDS)
-        ray.kill(self._supervisor)
+        try:
+            with suppress(RayError):  # what a supervisor made ends with it
+                ray.get(self._supervisor.end.remote(), timeout=CALL_SECONDS)
+        finally:
+            with suppress(RayError):
+                ray.kill(self._supervisor)
         deadline = time.monotonic() + CALL_SECONDS
-        while self.name in launch.sessions() and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS / 5)
+        with suppress(RayError):
+            while self.name in launch.sessions() and time.monotonic() < deadline:
+                time.sleep(LOOK_SECONDS / 5)
 
     def __enter__(self) -> SessionRender:
         return self
@@ -244,7 +272,8 @@ class SessionRender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with suppress(Exception) if error is not None else nullcontext():  # the first error is the one to tell
+            self.close()
 
     @property
     def _running(self) -> Parties:
@@ -253,30 +282,61 @@ class SessionRender:
 
     def _keep_alive(self) -> None:
         """Tell the supervisor every second that this client lives, and hear whether the session does."""
+        misses = 0
         while not self._closed.wait(KEEP_ALIVE_SECONDS):
             try:
                 error = self._ask(self._supervisor.keep_alive.remote())
+                misses = 0
             except ArrasRayError as lost:
-                error = lost
+                misses += 1
+                error = lost if _lasting(lost, misses) else None
             if error is not None and not self._closed.is_set():
-                self._error = error
-                return
+                self._error = self._error or error
+                if misses:
+                    return  # a session that failed is kept for its picture, one that is gone is not
 
     def _ask(self, ref: Any, timeout: float = CALL_SECONDS) -> Any:
-        """The answer of an actor. Its own errors come as they were raised; its death is a ComputationError."""
+        """The answer of an actor. Its own errors come as they were raised; of its death the supervisor tells why."""
         import ray
-        from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+        from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
+
+        from arras_ray.actors.reasons import ended, sentence
 
         try:
             return ray.get(ref, timeout=timeout)
         except RayTaskError as error:
             if isinstance(error.cause, ArrasRayError):
                 raise error.cause from None
-            raise ComputationError(f"session {self.name} failed: {error.cause!r}", how="failed") from error
+            raise ended(error, f"session {self.name}", "failed") from error
         except GetTimeoutError:
             raise ComputationError(f"session {self.name} does not answer", how="silent") from None
+        except ActorUnavailableError as error:
+            raise ComputationError(f"session {self.name} cannot be reached", how="unreachable") from error
         except RayActorError as error:
-            raise ComputationError(f"session {self.name} has ended: {error}", how="died") from None
+            raise self._why_ended(error) from error
+        except RayError as error:
+            raise ComputationError(f"session {self.name} failed: {sentence(error)}", how="unreachable") from error
+
+    def _why_ended(self, error: Exception) -> ArrasRayError:
+        """The supervisor's reason for the death of a computation: it may hear of it later than we do."""
+        import ray
+        from ray.exceptions import RayError
+
+        from arras_ray.actors.reasons import NO_IMPORT, ended
+
+        if NO_IMPORT in str(error):
+            return ended(error, f"session {self.name}", "died")
+        deadline = time.monotonic() + REASON_SECONDS
+        try:
+            while time.monotonic() < deadline:
+                state = ray.get(self._supervisor.state.remote(), timeout=REASON_SECONDS)
+                if state.error is not None:
+                    known: ArrasRayError = state.error
+                    return known
+                time.sleep(LOOK_SECONDS)
+        except RayError:
+            return ComputationError(f"session {self.name} has ended: its supervisor died", how="died")
+        return ComputationError(f"session {self.name} has ended: one of its processes died", how="died")
 
     def _joined(self, parts: list[ProgressiveFrame]) -> ProgressiveFrame:
         """One frame of the frames of several merges. It is FINISHED when all of them are."""
@@ -291,6 +351,11 @@ class SessionRender:
             progress=sum(shard.progress for shard in self._shards),
             status="RENDERING" if status == "STARTED" else status,
         )
+
+
+def _lasting(error: ArrasRayError, times: int) -> bool:
+    """Whether an error is more than a moment's trouble, when it came so many times in a row."""
+    return error.fields.get("how") != "unreachable" or times >= PASSING
 
 
 @dataclass

@@ -19,7 +19,7 @@ from arras_ray.actors import launch
 from arras_ray.actors.cluster import NAMESPACE, Cluster
 from arras_ray.actors.supervisor import Order, nodes
 from arras_ray.client import SessionRender, render_session
-from arras_ray.errors import ClusterError, ComputationError, ResourcesError, SceneError
+from arras_ray.errors import ClusterError, ComputationError, ReadyTimeout, ResourcesError, SceneError
 from arras_ray.film import place_tiles
 from arras_ray.local_render import LocalRender
 from arras_ray.messages import RDLMessage, RenderStatus
@@ -218,6 +218,17 @@ def test_what_does_not_fit_is_told_with_the_table_and_leaves_nothing(
         render_session(definition, scene(), cluster=ray_here, num_mcrt=50, engine=ENGINE)
     assert {row.computation for row in refused.value.table} > {"dispatch", "merge", "mcrt_i0", "mcrt_i49"}
     assert not our_actors()
+    until(nothing_is_left, "the session to be gone")
+
+
+@pytest.mark.parametrize("setting", ["READY_SECONDS", "SILENT_SECONDS"])
+def test_a_session_that_is_not_ready_in_time_leaves_nothing(
+    ray_here: Cluster, definition: SessionDefinition, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setattr(client, setting, 0.0)
+    with pytest.raises(ReadyTimeout, match=r"was not ready in time: it is still (placing|loading)") as late:
+        render_session(definition, scene(), cluster=ray_here, num_mcrt=1, engine=ENGINE)
+    assert late.value.exit_code == 5
     until(nothing_is_left, "the session to be gone")
 
 

@@ -11,15 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from arras_ray.actors.handshake import Joined, refuse_other_versions
 from arras_ray.actors.mcrt import Loaded
+from arras_ray.actors.nodes import nodes
 from arras_ray.actors.reasons import ended, sentence
 from arras_ray.errors import ArrasRayError, ComputationError, ResourcesError
 from arras_ray.messages import RDLMessage
-from arras_ray.placement import NodeFacts, Placement, place
+from arras_ray.placement import Placement, place
 from arras_ray.session_definition import Computation
 
 PING_SECONDS = 1.0
@@ -111,6 +111,7 @@ class Supervisor:
         self._answered_at = self._heard_at  # by an mcrt that loads
         self._next_ping = 0.0
         self._ended = threading.Event()
+        self._creating = threading.Lock()
         self._waiting: dict[Any, tuple[str, str]] = {}
         """Calls under way: which (join, load, ping) to whom."""
         threading.Thread(target=self._run, name="supervisor", daemon=True).start()
@@ -123,6 +124,10 @@ class Supervisor:
 
         Raise ResourcesError when it does not fit; nothing is left then but this actor.
         """
+        with self._creating:
+            return self._create()
+
+    def _create(self) -> Parties:
         import ray
 
         from arras_ray.actors import launch
@@ -130,6 +135,7 @@ class Supervisor:
         self._heard_at = time.monotonic()
         members = {}
         for number, placed in enumerate(self._place().placed):
+            self._refuse_if_ended()
             name, kind = placed.computation.name, placed.computation.kind
             options: dict[str, Any] = {}
             if kind == "mcrt":
@@ -180,13 +186,13 @@ class Supervisor:
         from ray.util.placement_group import remove_placement_group
 
         self._ended.set()
-        with self._lock:
+        with self._creating:  # what is just being made has to be given back too
             actors = [member.actor for member in self._members.values()]
-        for actor in actors:
-            ray.kill(actor)
-        if self._group is None:
-            return
-        remove_placement_group(self._group)
+            for actor in actors:
+                ray.kill(actor)
+            if self._group is None:
+                return
+            remove_placement_group(self._group)
         deadline = time.monotonic() + END_SECONDS
         while not self._forgotten() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -208,17 +214,25 @@ class Supervisor:
         from ray.util.placement_group import placement_group
 
         placement = self._fitting()
+        self._refuse_if_ended()
         self._group = placement_group(
             placement.bundles,
             name=self.session,
             bundle_label_selector=[{"ray.io/node-id": placed.node.id} for placed in placement.placed],
         )
-        if not self._group.wait(PLACE_SECONDS):
-            raise ResourcesError(
-                "the session would fit, but somebody else was quicker",
-                hint="try again, or look with `ray status` at what is in use",
-            )
+        deadline = time.monotonic() + PLACE_SECONDS
+        while not self._group.wait(LOADING_PING_SECONDS):
+            self._refuse_if_ended()
+            if time.monotonic() > deadline:
+                raise ResourcesError(
+                    "the session would fit, but somebody else was quicker",
+                    hint="try again, or look with `ray status` at what is in use",
+                )
         return placement
+
+    def _refuse_if_ended(self) -> None:
+        if self._ended.is_set():
+            raise ComputationError(f"session {self.session} was ended while it was being placed", how="ended")
 
     def _fitting(self) -> Placement:
         """Where the session fits. What another one gave back is counted a moment later, so a no is asked again."""
@@ -393,22 +407,3 @@ def _leave() -> None:
         ray.kill(ray.get_runtime_context().current_actor)
     except Exception:  # Ray is not there any more, or does not know us
         os._exit(1)
-
-
-def nodes() -> list[NodeFacts]:
-    """The living nodes of the cluster with what is free there now."""
-    import ray
-
-    state: Any = import_module("ray._private.state")
-    free = state.available_resources_per_node()  # Ray has no public way to ask this
-    all_nodes: Any = ray.nodes
-    return [
-        NodeFacts(
-            node["NodeID"],
-            node["NodeManagerHostname"],
-            free.get(node["NodeID"], {}).get("CPU", 0.0),
-            int(free.get(node["NodeID"], {}).get("memory", 0)),
-        )
-        for node in all_nodes()
-        if node["Alive"]
-    ]

@@ -1,0 +1,27 @@
+"""The nodes of a cluster as placement sees them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from arras_ray.placement import NodeFacts
+
+
+def nodes() -> list[NodeFacts]:
+    """The living nodes of the cluster with what is free there now."""
+    import ray
+
+    state: Any = import_module("ray._private.state")
+    free = state.available_resources_per_node()  # Ray has no public way to ask this
+    all_nodes: Any = ray.nodes
+    return [
+        NodeFacts(
+            node["NodeID"],
+            node["NodeManagerHostname"],
+            free.get(node["NodeID"], {}).get("CPU", 0.0),
+            int(free.get(node["NodeID"], {}).get("memory", 0)),
+        )
+        for node in all_nodes()
+        if node["Alive"]
+    ]

@@ -335,8 +335,17 @@ def _init(name: str, **options: Any) -> dict[str, Any]:
             " join it with `ray start --address=HOST:PORT --num-cpus=0`",
             address=name,
         ) from error
+    _silence_raylet()
     info: dict[str, Any] = dict(context.address_info)
     return info
+
+
+def _silence_raylet() -> None:
+    """Keep what raylets say about dead workers off stdout, where our events go; the supervisor tells what matters.
+
+    Ray prints it whether or not it logs to the driver, and has no public way to turn it off."""
+    worker: Any = import_module("ray._private.worker")
+    worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _read_settings_again() -> None:

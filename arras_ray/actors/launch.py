@@ -7,6 +7,7 @@ calls are answered while work is done; within a group of one thread they keep th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +23,9 @@ from arras_ray.actors.supervisor import Order, Supervisor
 
 KINDS: dict[str, type] = {"mcrt": Mcrt, "merge": Merge, "dispatch": Dispatch}
 
-THREADS = {"add": 4}
-"""Threads of a concurrency group, one where it does not say: four threads that add use up the memory's bandwidth."""
+THREADS = {"add": min(4, os.cpu_count() or 1)}
+"""Of a concurrency group, one where it does not say: four threads that add use up the memory's bandwidth, and more
+than there are cores only wait for each other."""
 
 CONTROL = ("join", "ping")
 

@@ -17,7 +17,7 @@ from arras_ray.actors.deliveries import Deliveries
 from arras_ray.actors.handshake import Joined, join
 from arras_ray.actors.reasons import sentence
 from arras_ray.errors import ResourcesError
-from arras_ray.film import Film
+from arras_ray.film import Film, shard_of_tile
 from arras_ray.ledger import UnitPlan
 from arras_ray.messages import PartialFrame, ProgressiveFrame, Receipt
 
@@ -26,8 +26,8 @@ NO_SYNC = -1
 
 OVER = ("FINISHED", "CANCELLED")
 
-MAX_FRAME_TILES = 32
-"""Of a frame, 2 MB: resolved and sent within 50 ms even while parts are added on all cores (benchmarks/merge.py)."""
+MAX_FRAME_TILES = 16
+"""Of a frame, 1 MB: resolved and sent within 50 ms even while parts are added on all cores (benchmarks/merge.py)."""
 
 READ_SECONDS = 20.0
 """How long the sums of a part may take to arrive; a frozen node would let us wait for ever."""
@@ -60,11 +60,18 @@ class Merge:
         """Where this computation runs."""
         return join(self.name)
 
-    def begin(self, sync_id: int, width: int, height: int, spp: int, dispatch: Any) -> None:
-        """Start an empty film of width x height pixels for parts of `sync_id`. Raise ResourcesError."""
+    def begin(
+        self, sync_id: int, width: int, height: int, spp: int, dispatch: Any, shard: int = 0, n_shards: int = 1
+    ) -> None:
+        """Start an empty film of width x height pixels for parts of `sync_id`, of which this merge keeps one shard.
+
+        Raise ResourcesError.
+        """
         self._dispatch = dispatch
         try:
             self._film = Film(width, height)
+            shards = shard_of_tile(np.arange(self._film.n_tiles), width, height, n_shards)
+            self._film.touch(np.flatnonzero(shards == shard))
             self._plan = UnitPlan(width, height, spp)
         except MemoryError:
             raise ResourcesError(

@@ -353,7 +353,8 @@ class Supervisor:
         assert self._loaded is not None
         picture = (self._loaded.sync_id, self._loaded.width, self._loaded.height, self._loaded.spp)
         try:
-            begun = [merge.begin.remote(*picture, self._dispatch) for merge in self._merges]
+            n_merges = len(self._merges)
+            begun = [merge.begin.remote(*picture, self._dispatch, i, n_merges) for i, merge in enumerate(self._merges)]
             ray.get(begun, timeout=BEGIN_SECONDS)
             ray.get(self._dispatch.begin.remote(*picture, self._merges), timeout=BEGIN_SECONDS)
         except RayError as error:

@@ -83,7 +83,7 @@ class PartialFrame:
 
 @dataclass(frozen=True)
 class Receipt:
-    """Merge tells dispatch what became of a PartialFrame. unit_ids: (n,) i8 newly accepted ones."""
+    """Merge tells dispatch what became of a PartialFrame. unit_ids: (n,) i8 newly accepted ones, bad_samples: in them."""
 
     sync_id: int
     lease_id: int
@@ -93,6 +93,36 @@ class Receipt:
     samples: int
     bad_samples: int = 0
     first_bad: BadSample | None = None
+    shard: int = 0
+    """Which of the merges it was."""
+    life: int = 0
+    """Rises when that merge is replaced: what an earlier one accepted and did not save counts no more."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What is known of accepted units apart from their sums. samples: camera samples by mcrt."""
+
+    samples: dict[str, int] = field(default_factory=dict)
+    bad_samples: int = 0
+    first_bad: BadSample | None = None
+
+
+@dataclass(frozen=True)
+class FilmState:
+    """A film, or the tiles of it that one merge keeps, as it was at some moment: each unit is wholly in it or not.
+
+    tiles: (n,) i4. sums: (n, TILE * TILE, N_CHANNELS) float64. order: (n_passes, n) i4, for each pass and tile the
+    rank at which its unit was accepted, from 1; 0 for one that was not.
+    """
+
+    sync_id: int
+    width: int
+    height: int
+    tiles: np.ndarray
+    sums: np.ndarray
+    order: np.ndarray
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True)

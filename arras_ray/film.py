@@ -8,17 +8,22 @@ at memory speed.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 
 import numpy as np
 
-from arras_ray.messages import N_CHANNELS, TILE, UNIT, ProgressiveFrame, tile_grid
+from arras_ray.messages import N_CHANNELS, TILE, UNIT, FilmState, ProgressiveFrame, Tally, tile_grid
 
 N_LOCKS = 64
 """Locks over tiles. Two threads wait for each other only when their tiles are equal modulo this."""
 
 RESOLVED_TOGETHER = 32
 """Tiles divided in one call, 5 MB: few hand-overs of the GIL, and little memory."""
+
+FIRST_PASSES = 16
+"""Passes there is room for at once; more come with the first unit of a later one."""
 
 BLOCKS_A_SHARD = 8
 """Morton blocks a shard should get at least, so that shards differ by no more than an eighth."""
@@ -28,8 +33,11 @@ class Film:
     """Sums of a width x height picture (pixels).
 
     sums: (n_tiles, TILE * TILE, N_CHANNELS) float64, zero for pixels outside the picture. Adding may happen on several
-    threads at once, with frames taken in between. Memory is touched only where samples fall, so a shard's film costs
-    its own tiles.
+    threads at once, with frames and saves taken in between. Memory is touched only where samples fall, so a shard's
+    film costs its own tiles.
+
+    A unit is added, and its acceptance written down, under the lock of its tile: whoever looks at a tile under that
+    lock finds a unit wholly in it or not at all.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -37,20 +45,36 @@ class Film:
             raise ValueError(f"a film needs at least one pixel, not {width} x {height}")
         self.width = width
         self.height = height
-        across, up = tile_grid(width, height)
-        self.n_tiles = across * up
+        self._curve = morton_tiles(width, height)
+        self.n_tiles = len(self._curve)
         self.sums = np.zeros((self.n_tiles, TILE * TILE, N_CHANNELS))
         self.version = 0
         self._tile_version = np.zeros(self.n_tiles, "i8")
-        self._accepted = np.zeros(1024, "?")
+        # By tile and pass the rank at which the unit was accepted, from 1; 0 for not yet.
+        self._order = np.zeros((self.n_tiles, FIRST_PASSES), "i4")
+        self._n_accepted = 0
         self._tile_locks = [threading.Lock() for _ in range(min(N_LOCKS, self.n_tiles))]
+        self._count_lock = threading.Lock()
         self._version_lock = threading.Lock()
-        self._accept_lock = threading.Lock()
 
     @property
     def accepted(self) -> np.ndarray:
         """Numbers of the units accepted so far, rising: (n,) i8."""
-        return np.flatnonzero(self._accepted)
+        return np.flatnonzero(self._order[self._curve].T)
+
+    @property
+    def log(self) -> np.ndarray:
+        """The units in the order in which they were accepted: (n,) i8.
+
+        A unit that was accepted a second time has its last place only; -1 stands at the one it had before. So the log
+        has each unit of a plan once, and nothing else, only if each was accepted once.
+        """
+        with self._all_tiles():
+            order = self._order[self._curve].T.ravel()
+            log = np.full(self._n_accepted, -1, "i8")
+        ids = np.flatnonzero(order)
+        log[order[ids] - 1] = ids
+        return log
 
     def touch(self, tiles: np.ndarray) -> None:
         """Have the system give the memory of these tiles now: in the first pass adders would wait for it in turns.
@@ -67,28 +91,74 @@ class Film:
         one, is dropped. Raise ValueError, with nothing accepted, for shapes or numbers that do not belong here.
         """
         self._check(units, sums)
-        ids = units["id"]
+        ids, tiles = units["id"], units["tile"]
         if len(ids) and ids.min() < 0:
             raise ValueError(f"unit number {ids.min()} is negative")
-        first = np.zeros(len(ids), "?")
-        first[np.unique(ids, return_index=True)[1]] = True
-        with self._accept_lock:
-            self._grow(int(ids.max(initial=0)) + 1)
-            fresh = first & ~self._accepted[ids]
-            self._accepted[ids] = True
-        if fresh.all():
-            self._add(units, sums)
-        elif fresh.any():
-            # Slices, not a copy: dropped units are rare, copying all the others is not cheap.
-            for i in np.flatnonzero(fresh):
-                self._add(units[i : i + 1], sums[i : i + 1])
+        passes, ranks = np.divmod(ids, self.n_tiles)
+        wrong = self._curve[ranks] != tiles
+        if wrong.any():
+            raise ValueError(f"unit {ids[wrong][0]} is not of tile {tiles[wrong][0]}")
+        self._make_room(int(passes.max(initial=0)) + 1)
+        fresh = np.zeros(len(ids), "?")
+        for i, (n_pass, tile, part) in enumerate(zip(passes.tolist(), tiles.tolist(), sums, strict=True)):
+            with self._tile_locks[tile % len(self._tile_locks)]:
+                fresh[i] = self._accept_one(n_pass, tile, part)
+        if fresh.any():
+            self._changed(tiles[fresh])
         new: np.ndarray = ids[fresh]
         return new
 
     def add(self, units: np.ndarray, sums: np.ndarray) -> None:
         """Add sums whether or not their units came before. Shapes and errors as in `accept`."""
         self._check(units, sums)
-        self._add(units, sums)
+        for tile, part in zip(units["tile"].tolist(), sums, strict=True):
+            with self._tile_locks[tile % len(self._tile_locks)]:
+                self._add_one(tile, part)
+        self._changed(units["tile"])
+
+    def save(self, tiles: np.ndarray | None = None, *, sync_id: int = 0, tally: Tally | None = None) -> FilmState:
+        """What is in these tiles, all of them if None is given, while others may go on accepting.
+
+        tiles: (n,) integers. Of each tile sums and acceptances are of one moment, another for every tile.
+        """
+        tiles = np.arange(self.n_tiles, dtype="i4") if tiles is None else np.asarray(tiles, "i4")
+        sums = np.empty((len(tiles), TILE * TILE, N_CHANNELS))
+        rows = []
+        for tile, copy in zip(tiles.tolist(), sums, strict=True):
+            with self._tile_locks[tile % len(self._tile_locks)]:
+                copy[:] = self.sums[tile]
+                rows.append(self._order[tile].copy())
+        order = np.zeros((max(map(len, rows), default=0), len(tiles)), "i4")
+        for i, row in enumerate(rows):
+            order[: len(row), i] = row
+        begun = np.flatnonzero(order.any(axis=1))
+        order = order[: begun[-1] + 1 if len(begun) else 0]
+        return FilmState(sync_id, self.width, self.height, tiles, sums, order, tally if tally is not None else Tally())
+
+    def restore(self, state: FilmState) -> None:
+        """Start from what was saved: this film must be empty yet. Its log goes on after the restored units.
+
+        Those keep the order in which they were accepted, numbered anew: a film that is saved while units arrive may
+        have a later one without an earlier. Raise ValueError, with nothing changed, for a state that does not fit.
+        """
+        if (state.width, state.height) != (self.width, self.height):
+            raise ValueError(f"a film of {state.width} x {state.height} does not fit {self.width} x {self.height}")
+        n = len(state.tiles)
+        if state.sums.shape != (n, TILE * TILE, N_CHANNELS) or state.order.ndim != 2 or state.order.shape[1] != n:
+            raise ValueError(f"{n} tiles do not have sums {state.sums.shape} and order {state.order.shape}")
+        if n != len(np.unique(state.tiles)) or (n and not 0 <= state.tiles.min() <= state.tiles.max() < self.n_tiles):
+            raise ValueError(f"a saved film names a tile twice, or one that is not of the {self.n_tiles}")
+        self._make_room(len(state.order))
+        places = np.nonzero(state.order)
+        ranks = np.empty(len(places[0]), "i4")
+        ranks[np.argsort(state.order[places], kind="stable")] = np.arange(1, len(ranks) + 1)
+        with self._all_tiles():
+            if self._n_accepted:
+                raise ValueError(f"{self._n_accepted} units were accepted before the film was to be restored")
+            self.sums[state.tiles] = state.sums
+            self._order[state.tiles[places[1]], places[0]] = ranks
+            self._n_accepted = len(ranks)
+        self._changed(state.tiles[state.order.any(axis=0)])
 
     def resolve(self, tiles: np.ndarray) -> np.ndarray:
         """Means of some tiles: (n, TILE * TILE, 4) float32 R G B A, 0 where no sample fell. tiles: (n,) integers."""
@@ -144,15 +214,31 @@ class Film:
             status=status,
         )
 
-    def _add(self, units: np.ndarray, sums: np.ndarray) -> None:
-        tiles = units["tile"]
-        for tile, part in zip(tiles.tolist(), sums, strict=True):
-            with self._tile_locks[tile % len(self._tile_locks)]:
-                target = self.sums[tile]
-                np.add(target, part, out=target)  # frees the GIL for a block of this size
+    def _accept_one(self, n_pass: int, tile: int, part: np.ndarray) -> bool:
+        """Add one unit unless it is in the film. Its tile is locked."""
+        if self._order[tile, n_pass]:
+            return False
+        self._add_one(tile, part)
+        with self._count_lock:
+            self._n_accepted += 1
+            self._order[tile, n_pass] = self._n_accepted
+        return True
+
+    def _add_one(self, tile: int, part: np.ndarray) -> None:
+        target = self.sums[tile]
+        np.add(target, part, out=target)  # frees the GIL for a block of this size
+
+    def _changed(self, tiles: np.ndarray) -> None:
         with self._version_lock:
             self.version += 1
             self._tile_version[tiles] = self.version
+
+    @contextmanager
+    def _all_tiles(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for lock in self._tile_locks:
+                stack.enter_context(lock)
+            yield
 
     def _check(self, units: np.ndarray, sums: np.ndarray) -> None:
         if units.dtype != UNIT or units.ndim != 1:
@@ -164,11 +250,15 @@ class Film:
         if outside.any():
             raise ValueError(f"tile {units['tile'][outside][0]} is not one of this film's {self.n_tiles}")
 
-    def _grow(self, n_units: int) -> None:
-        if n_units > len(self._accepted):
-            grown = np.zeros(max(n_units, 2 * len(self._accepted)), "?")
-            grown[: len(self._accepted)] = self._accepted
-            self._accepted = grown
+    def _make_room(self, n_passes: int) -> None:
+        if n_passes <= self._order.shape[1]:
+            return
+        with self._all_tiles():
+            known = self._order.shape[1]
+            if n_passes > known:
+                grown = np.zeros((self.n_tiles, max(n_passes, 2 * known)), "i4")
+                grown[:, :known] = self._order
+                self._order = grown
 
 
 def place_tiles(picture: np.ndarray, tiles: np.ndarray, pixels: np.ndarray) -> None:

@@ -13,14 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from arras_ray.credit import Credit
-from arras_ray.film import morton_tiles
-from arras_ray.messages import FULL_MASK, TILE, UNIT, BadSample, Lease, McrtRow, Receipt, tile_grid
-
-FIRST_ENDS = (1, 4, 16)
-"""Where the first passes end, samples: the whole picture is seen early, then gets better quickly."""
-
-PASS_STEP = 16
-"""Samples of every later pass: enough that a unit's sums cost little beside its samples."""
+from arras_ray.messages import BadSample, Lease, McrtRow, Receipt
+from arras_ray.unit_plan import UnitPlan
 
 MAX_LEASE_UNITS = 256
 """Bounds the sums of a lease (40 MB), whatever the speed of an mcrt."""
@@ -33,62 +27,6 @@ QUEUED, ACCEPTED = 0, -1
 
 _SCAN = 8192
 """States looked at in one step while searching for queued units."""
-
-
-class UnitPlan:
-    """The table of units of a picture, in the order of work, computed when asked for.
-
-    Passes over all tiles along the Morton curve; pass ends at 1, 4, 16, 32, 48, ... spp samples. The plan is a
-    function of width, height (pixels) and spp (samples a pixel in all), so every computation has the same numbers.
-    """
-
-    def __init__(self, width: int, height: int, spp: int) -> None:
-        if width < 1 or height < 1 or spp < 1:
-            raise ValueError(f"a plan needs pixels and samples, not {width} x {height} at {spp} spp")
-        self.width = width
-        self.height = height
-        self.spp = spp
-        ends = [end for end in (*FIRST_ENDS, *range(FIRST_ENDS[-1] + PASS_STEP, spp, PASS_STEP)) if end < spp]
-        self._ends = np.array([0, *ends, spp], "i4")
-        self._tiles = morton_tiles(width, height)
-        across, up = tile_grid(width, height)
-        columns = np.minimum(TILE, width - np.arange(across) * TILE)
-        rows = np.minimum(TILE, height - np.arange(up) * TILE)
-        self._pixels = np.outer(rows, columns).ravel()
-
-    @property
-    def n_units(self) -> int:
-        """Units in all."""
-        return (len(self._ends) - 1) * len(self._tiles)
-
-    @property
-    def total_samples(self) -> int:
-        """Camera samples of all pixels inside the picture."""
-        return self.width * self.height * self.spp
-
-    def units(self, ids: np.ndarray) -> np.ndarray:
-        """Units of these numbers, (n,) UNIT. Raise ValueError for a number outside the plan."""
-        ids = self._known(ids)
-        units = np.empty(len(ids), UNIT)
-        n_pass, rank = np.divmod(ids, len(self._tiles))
-        units["id"] = ids
-        units["tile"] = self._tiles[rank]
-        units["begin"] = self._ends[n_pass]
-        units["end"] = self._ends[n_pass + 1]
-        units["mask"] = FULL_MASK
-        return units
-
-    def samples(self, ids: np.ndarray) -> np.ndarray:
-        """Camera samples each of these units has inside the picture, (n,) i8. Raise ValueError as `units` does."""
-        n_pass, rank = np.divmod(self._known(ids), len(self._tiles))
-        samples: np.ndarray = self._pixels[self._tiles[rank]] * np.diff(self._ends)[n_pass]
-        return samples
-
-    def _known(self, ids: np.ndarray) -> np.ndarray:
-        ids = np.asarray(ids, "i8")
-        if len(ids) and (ids.min() < 0 or ids.max() >= self.n_units):
-            raise ValueError(f"units {ids.min()} to {ids.max()} are not all in a plan of {self.n_units}")
-        return ids
 
 
 @dataclass

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from arras_ray.film import Film
-from arras_ray.ledger import Ledger, UnitPlan
+from arras_ray.ledger import Ledger
 from arras_ray.messages import BadSample, Lease, McrtRow, ProgressiveFrame, Receipt, RenderStatus
+from arras_ray.unit_plan import UnitPlan
 
 MCRT = "mcrt_i0"
 """The name of the only one that renders, as the first mcrt of a session has it."""

@@ -68,7 +68,7 @@ class Picture:
     def __call__(self, spp: int, seed: int = 0) -> tuple[np.ndarray, float]:
         from arras_ray.engine import from_context
         from arras_ray.film import Film
-        from arras_ray.ledger import UnitPlan
+        from arras_ray.unit_plan import UnitPlan
 
         options = {"width": self._size, "height": self._size, "spp": spp, "seed": seed}
         engine = from_context(self._context, options, self._threads)

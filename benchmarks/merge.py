@@ -17,8 +17,8 @@ import numpy as np
 from harness import report, say
 
 from arras_ray.actors import cluster
-from arras_ray.ledger import UnitPlan
 from arras_ray.messages import N_CHANNELS, TILE, PartialFrame
+from arras_ray.unit_plan import UnitPlan
 
 WIDTH, HEIGHT, SPP = 1920, 1080, 1 << 20
 UNITS = 28

@@ -15,8 +15,9 @@ from arras_ray.actors.handshake import Joined, join
 from arras_ray.actors.mcrt import LeaseEnd
 from arras_ray.actors.pool import ActorPool
 from arras_ray.actors.reasons import sentence
-from arras_ray.ledger import Ledger, UnitPlan
+from arras_ray.ledger import Ledger
 from arras_ray.messages import Lease, McrtRow, Receipt, RenderStatus
+from arras_ray.unit_plan import UnitPlan
 
 LEASE_SECONDS = 0.5
 """How long a lease should take. Each costs about 6 ms of somebody's core (three calls), so 0.2 s would cost 3 %."""

@@ -18,8 +18,8 @@ from arras_ray.actors.handshake import Joined, join
 from arras_ray.actors.reasons import sentence
 from arras_ray.errors import ResourcesError
 from arras_ray.film import Film, shard_of_tile
-from arras_ray.ledger import UnitPlan
 from arras_ray.messages import PartialFrame, ProgressiveFrame, Receipt
+from arras_ray.unit_plan import UnitPlan
 
 NO_SYNC = -1
 """Before a film has begun; no message has this sync_id."""

@@ -16,8 +16,8 @@ from arras_ray.actors import launch
 from arras_ray.actors.cluster import Cluster
 from arras_ray.actors.merge import MAX_FRAME_TILES, Merge
 from arras_ray.errors import ResourcesError
-from arras_ray.ledger import UnitPlan
 from arras_ray.messages import N_CHANNELS, TILE, PartialFrame, ProgressiveFrame
+from arras_ray.unit_plan import UnitPlan
 
 PATIENCE = 60.0
 WIDTH, HEIGHT, SPP = 800, 640, 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from arras_ray.ledger import UnitPlan
 from arras_ray.messages import N_CHANNELS, TILE, tile_grid
+from arras_ray.unit_plan import UnitPlan
 
 
 def sums_of(plan: UnitPlan, units: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arras_ray.film import Film, morton_tiles, place_tiles, shard_of_tile
-from arras_ray.ledger import UnitPlan
 from arras_ray.messages import N_CHANNELS, TILE, UNIT, tile_grid
+from arras_ray.unit_plan import UnitPlan
 
 WIDTH, HEIGHT, SPP = 150, 100, 20
 PLAN = UnitPlan(WIDTH, HEIGHT, SPP)
@@ -112,8 +112,8 @@ def test_accept_takes_read_only_sums_and_no_units_at_all() -> None:
 def test_accepts_unit_numbers_beyond_its_first_guess() -> None:
     film = Film(WIDTH, HEIGHT)
     units = UNITS[:2].copy()
-    units["id"] = [5, 100_000]
-    assert film.accept(units, SUMS[:2]).tolist() == [5, 100_000]
+    units["id"][1] += 6 * 20_000
+    assert film.accept(units, SUMS[:2]).tolist() == [0, 120_001]
     assert film.accept(units, SUMS[:2]).tolist() == []
 
 
@@ -152,6 +152,16 @@ def test_refuses_negative_unit_numbers() -> None:
     units["id"] = -1
     with pytest.raises(ValueError, match="negative"):
         Film(WIDTH, HEIGHT).accept(units, SUMS[:1])
+
+
+def test_refuses_a_unit_that_is_not_of_its_tile() -> None:
+    film = Film(WIDTH, HEIGHT)
+    units = UNITS[:2].copy()
+    units["id"][1] += 1
+    with pytest.raises(ValueError, match="unit 2 is not of tile 1"):
+        film.accept(units, SUMS[:2])
+    assert len(film.accepted) == 0
+    assert not film.sums.any()
 
 
 def test_refuses_an_empty_picture() -> None:

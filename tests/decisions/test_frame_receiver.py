@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from arras_ray.film import Film
 from arras_ray.frame_receiver import FrameReceiver, to_8bit
-from arras_ray.ledger import UnitPlan
 from arras_ray.messages import TILE, ProgressiveFrame
+from arras_ray.unit_plan import UnitPlan
 
 WIDTH, HEIGHT = 150, 100
 PLAN = UnitPlan(WIDTH, HEIGHT, 4)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from arras_ray.film import Film, shard_of_tile
-from arras_ray.ledger import Ledger, UnitPlan
+from arras_ray.ledger import Ledger
 from arras_ray.messages import Lease, Receipt
+from arras_ray.unit_plan import UnitPlan
 
 PLAN = UnitPlan(150, 100, 20)
 UNITS = PLAN.units(np.arange(PLAN.n_units))

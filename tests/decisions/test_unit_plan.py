@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arras_ray.film import morton_tiles
-from arras_ray.ledger import UnitPlan
 from arras_ray.messages import FULL_MASK, TILE, UNIT, tile_grid
+from arras_ray.unit_plan import UnitPlan
 
 
 @pytest.mark.parametrize(

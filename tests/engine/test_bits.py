@@ -15,8 +15,8 @@ from small_scenes import SmallScene, all_units, go, picture, translate
 
 from arras_ray.engine import Engine, load
 from arras_ray.film import Film
-from arras_ray.ledger import UnitPlan
 from arras_ray.messages import FULL_MASK, RDLMessage
+from arras_ray.unit_plan import UnitPlan
 
 ROOT = Path(__file__).parents[2]
 WIDTH, HEIGHT, SPP = 150, 70, 20

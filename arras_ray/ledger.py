@@ -1,7 +1,7 @@
 """The ledger: which unit is queued, leased to whom, or accepted; and how much to lease next.
 
-Pure decisions. It has no clock (`now`, in seconds, is passed in), no pixels and no Ray. Each unit is in one state, one
-number in one array, so losing an mcrt, a late receipt or one that comes twice cannot lose or repeat a unit.
+Pure decisions. It has no clock (`now`, in seconds, is passed in), no pixels and no Ray. What it knows can be told anew
+at any time: `restore` says what merges have.
 
 Lease sizes follow guided self-scheduling (Polychronopoulos and Kuck, 1987), weighted by each mcrt's measured speed.
 """
@@ -13,8 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from arras_ray.credit import Credit
-from arras_ray.messages import BadSample, Lease, McrtRow, Receipt
+from arras_ray.failures import Failures
+from arras_ray.film import shard_of_tile
+from arras_ray.messages import BadSample, Lease, McrtRow, Receipt, Tally
+from arras_ray.tallies import Tallies
 from arras_ray.unit_plan import UnitPlan
+from arras_ray.unit_states import UnitStates
 
 MAX_LEASE_UNITS = 256
 """Bounds the sums of a lease (40 MB), whatever the speed of an mcrt."""
@@ -22,30 +26,63 @@ MAX_LEASE_UNITS = 256
 MAX_GROWTH = 4
 """A lease has at most this many times the samples of the mcrt's last one: a first measurement can be far off."""
 
-QUEUED, ACCEPTED = 0, -1
-"""States of a unit; a number above 0 is the lease that holds it."""
 
-_SCAN = 8192
-"""States looked at in one step while searching for queued units."""
+@dataclass(frozen=True)
+class Deadlines:
+    """How long a lease may run, seconds. An expected time is the lease's samples by its mcrt's measured speed."""
+
+    minimum: float = 30.0
+    factor: float = 20.0
+    """After so many times the expected time, and the minimum, the mcrt hangs."""
+    first: float = 300.0
+    """For an mcrt that was never measured."""
+    late: float = 1.0
+    late_factor: float = 2.0
+    """Near the end, after so many times the expected time, and `late`, another mcrt may render the same units."""
+
+    def hangs_after(self, expected: float | None) -> float:
+        """Seconds after which an mcrt is taken to hang; expected: seconds, or None if it was never measured."""
+        return self.first if expected is None else max(self.minimum, self.factor * expected)
+
+    def late_after(self, expected: float) -> float:
+        """Seconds after which a lease is late."""
+        return max(self.late, self.late_factor * expected)
+
+
+@dataclass(frozen=True)
+class BadUnit:
+    """A unit that cannot be rendered: its number, tile, samples [begin, end), and what each mcrt said."""
+
+    unit: int
+    tile: int
+    begin: int
+    end: int
+    reasons: dict[str, str]
 
 
 @dataclass
-class _Mcrt:
+class _Member:
     """What the ledger knows of one mcrt. rate: samples a second while rendering, 0 until measured."""
 
     name: str
     threads: int
     credit: Credit
     rate: float = 0.0
-    samples: int = 0
     last_lease: int = 0
     here: bool = True
+    draining: bool = False
+    calls: list[_OpenLease] = field(default_factory=list)
+    """Leases whose calls did not return yet, in their order: the first one runs, even if others have done its units."""
 
 
 @dataclass
 class _OpenLease:
-    mcrt: _Mcrt
+    lease_id: int
+    member: _Member
     unit_ids: np.ndarray
+    samples: int
+    began: float
+    """When it began to run; when it was leased, if others run before it."""
     left: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,184 +92,336 @@ class _OpenLease:
 class Ledger:
     """Leases the units of a plan to mcrts until each has been accepted once.
 
-    window: leases an mcrt may hold. target_seconds: how long a lease should take an mcrt.
+    window: leases an mcrt may hold. target_seconds: how long a lease should take an mcrt. first_lease_id: above those
+    of the ledger before this one, whose receipts may still come.
     """
 
-    def __init__(self, plan: UnitPlan, *, sync_id: int, window: int = 2, target_seconds: float = 0.2) -> None:
+    def __init__(
+        self,
+        plan: UnitPlan,
+        *,
+        sync_id: int,
+        window: int = 2,
+        target_seconds: float = 0.2,
+        first_lease_id: int = 1,
+        deadlines: Deadlines | None = None,
+    ) -> None:
         self.plan = plan
         self.sync_id = sync_id
         self.window = window
         self.target_seconds = target_seconds
-        self.samples = 0
-        self.bad_samples = 0
-        self.first_bad: BadSample | None = None
+        self.deadlines = deadlines if deadlines is not None else Deadlines()
         self.first_lease_at: float | None = None
         self.last_accept_at: float | None = None
         self.stopped = False
-        self._state = np.full(plan.n_units, QUEUED, "i4")
-        self._first_queued = 0  # no unit below it is queued
-        self._queued_samples = plan.total_samples
-        self._left = plan.n_units
-        self._mcrts: dict[str, _Mcrt] = {}
+        self._states = UnitStates(plan)
+        self._tallies = Tallies()
+        self._failures = Failures()
+        self._lives: dict[int, int] = {}
+        self._members: dict[str, _Member] = {}
         self._leases: dict[int, _OpenLease] = {}
-        self._last_lease_id = 0
+        self._calls: dict[int, _OpenLease] = {}
+        self._next_lease_id = first_lease_id
 
     @property
     def done(self) -> bool:
         """Every unit has been accepted."""
-        return self._left == 0
+        return self._states.left == 0
+
+    @property
+    def samples(self) -> int:
+        """Camera samples of the accepted units."""
+        return self._states.samples
 
     @property
     def total_samples(self) -> int:
-        """Camera samples of the whole plan; `samples` counts those accepted."""
+        """Camera samples of the whole plan."""
         return self.plan.total_samples
 
     @property
     def open_units(self) -> int:
         """Units that are leased and neither accepted nor put back."""
-        return sum(lease.left for lease in self._leases.values())
+        return self._states.leased
+
+    @property
+    def bad_samples(self) -> int:
+        """Samples of accepted units that were left out because they were NaN or infinite."""
+        return self._tallies.bad_samples
+
+    @property
+    def first_bad(self) -> BadSample | None:
+        """The lowest of them."""
+        return self._tallies.first_bad
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Mcrts that failed too often and get no more leases."""
+        return self._failures.left_out
+
+    @property
+    def able(self) -> tuple[str, ...]:
+        """Mcrts that are here and may get leases. Without any, nothing moves until another joins."""
+        return tuple(m.name for m in self._members.values() if self._is_able(m))
+
+    @property
+    def bad_unit(self) -> BadUnit | None:
+        """A unit that failed on so many mcrts, or on all that are present, that it is not worth another try."""
+        present = tuple(m.name for m in self._members.values() if m.here and not m.draining)
+        bad = self._failures.bad_unit(self.able or present)
+        if bad is None:
+            return None
+        unit = self.plan.units(np.array(bad[:1]))[0]
+        return BadUnit(bad[0], int(unit["tile"]), int(unit["begin"]), int(unit["end"]), bad[1])
 
     def join(self, mcrt: str, threads: int) -> None:
-        """An mcrt is ready for leases. One that joins again has lost what it held, but keeps its counts."""
+        """An mcrt is ready for leases. One that joins again has lost what it held, but keeps counts and failures."""
         if threads < 1:
             raise ValueError(f"{mcrt} needs at least one thread, not {threads}")
         self.leave(mcrt)
-        known = self._mcrts.get(mcrt)
-        fresh = _Mcrt(mcrt, threads, Credit(self.window))
-        fresh.samples = known.samples if known else 0
-        self._mcrts[mcrt] = fresh
+        self._members[mcrt] = _Member(mcrt, threads, Credit(self.window))
 
-    def leave(self, mcrt: str) -> int:
-        """An mcrt is gone: its units go back to the front of the queue. Returns how many; 0 for an unknown one."""
-        member = self._mcrts.get(mcrt)
-        if member is None:
+    def leave(self, mcrt: str, blame: str = "") -> int:
+        """An mcrt is gone: its units go back to the front of the queue. Returns how many; 0 for an unknown one.
+
+        blame: the reason, if what it rendered may be at fault (it crashed, or hung). Then a unit that ran alone has
+        failed on this mcrt, and of several that ran together each is leased alone from now on.
+        """
+        member = self._members.get(mcrt)
+        if member is None or not member.here:
             return 0
         member.here = False
-        return sum(self._put_back(lease_id, self._leases[lease_id].unit_ids) for lease_id in member.credit.open)
+        if blame and member.calls:
+            running = member.calls[0].unit_ids
+            suspects = running[~self._states.accepted(running)].tolist()
+            if suspects and len(running) == 1:
+                self._failures.fail(mcrt, suspects, blame)
+            else:
+                self._failures.crash(mcrt, suspects)
+        for lease in member.calls:
+            del self._calls[lease.lease_id]
+        member.calls.clear()
+        return sum(self._put_back(self._leases[held], self._leases[held].unit_ids) for held in member.credit.open)
+
+    def drain(self, mcrt: str) -> None:
+        """Lease an mcrt nothing more: it is to leave without losing anything."""
+        member = self._members.get(mcrt)
+        if member is not None:
+            member.draining = True
+
+    def drained(self, mcrt: str) -> bool:
+        """Whether an mcrt that drains, or is gone, or never was here, holds nothing any more."""
+        member = self._members.get(mcrt)
+        return member is None or not member.here or (member.draining and not member.credit.open)
 
     def stop(self) -> None:
         """Lease nothing more. What is leased may still be accepted or put back."""
         self.stopped = True
 
     def lease(self, mcrt: str, now: float) -> Lease | None:
-        """The next run of units for an mcrt; None when its window is full, nothing is queued, or it is not here."""
-        member = self._mcrts.get(mcrt)
-        if member is None or not member.here or not member.credit.left or self.stopped or not self._queued_samples:
+        """The next run of units for an mcrt; None when its window is full, nothing is queued, or it may have none.
+
+        Suspects come first, one by one. When nothing is queued an idle mcrt gets the units of a late lease as well.
+        """
+        member = self._members.get(mcrt)
+        if member is None or not self._is_able(member) or not member.credit.left or self.stopped:
             return None
-        ids = self._take(member)
-        self._last_lease_id += 1
-        lease_id = self._last_lease_id
+        lease_id = self._next_lease_id
+        suspect = next((unit for unit in self._states.apart if self._failures.may_try(mcrt, unit)), None)
+        if suspect is not None or self._states.queued_samples:
+            ids = self._next(member) if suspect is None else np.array([suspect])
+            self._states.hold(lease_id, ids)
+        else:
+            ids = self._late(member, now)
+            if not len(ids):
+                return None
+            self._states.hold_too(lease_id, ids)
+        self._next_lease_id += 1
         member.credit.spend(lease_id)
-        self._state[ids] = lease_id
-        self._leases[lease_id] = _OpenLease(member, ids)
+        lease = _OpenLease(lease_id, member, ids, int(self.plan.samples(ids).sum()), now)
+        member.calls.append(lease)
+        self._leases[lease_id] = self._calls[lease_id] = lease
         if self.first_lease_at is None:
             self.first_lease_at = now
         return Lease(lease_id, self.sync_id, mcrt, self.plan.units(ids))
+
+    def rendered(self, lease_id: int, now: float) -> None:
+        """The call that rendered a lease returned, whatever came of it: the mcrt's next lease runs now."""
+        lease = self._calls.get(lease_id)
+        if lease is None:
+            return
+        calls = lease.member.calls
+        # An mcrt renders in order: calls before this one have returned too.
+        for ended in calls[: calls.index(lease) + 1]:
+            del self._calls[ended.lease_id]
+            calls.remove(ended)
+        if calls:
+            calls[0].began = now
 
     def accept(self, receipt: Receipt, now: float) -> int:
         """Count what merge accepted; returns how many units are new.
 
         A unit counts once, whoever's lease it came from. Every lease whose units are all accepted or put back is
-        closed, and its credit returns. Receipts of another sync_id are ignored. seconds and samples of the receipt
-        measure the mcrt: where a lease is split over merge shards, its seconds are split like its samples.
+        closed, and its credit returns. Receipts of another sync_id or of an earlier life of their merge are ignored.
+        seconds and samples of the receipt measure the mcrt: where a lease is split over merge shards, its seconds are
+        split like its samples.
         """
-        if receipt.sync_id != self.sync_id:
+        if receipt.sync_id != self.sync_id or receipt.life < self._lives.get(receipt.shard, 0):
             return 0
-        ids = np.unique(np.asarray(receipt.unit_ids, "i8"))
-        samples = self.plan.samples(ids)
-        new = self._state[ids] != ACCEPTED
-        ids, samples = ids[new], samples[new]
-        states = self._state[ids]
-        self._state[ids] = ACCEPTED
-        self._left -= len(ids)
-        self.samples += int(samples.sum())
-        self._queued_samples -= int(samples[states == QUEUED].sum())
-        holders, counts = np.unique(states[states != QUEUED], return_counts=True)
-        for lease_id, count in zip(holders.tolist(), counts.tolist(), strict=True):
-            self._account(lease_id, count)
-        if len(ids):
+        new = self._accept(receipt.unit_ids)
+        self._lives[receipt.shard] = receipt.life
+        if len(new):
             self.last_accept_at = now
-            self._note_bad(receipt)
-        member = self._mcrts.get(receipt.mcrt)
-        if member is not None:
-            member.samples += int(samples.sum())
-            if receipt.seconds > 0 and receipt.samples > 0:
-                rate = receipt.samples / receipt.seconds
-                member.rate = (member.rate + rate) / 2 if member.rate else rate
-        return len(ids)
+            samples = int(self.plan.samples(new).sum())
+            self._tallies.add(receipt.shard, receipt.mcrt, samples, receipt.bad_samples, receipt.first_bad)
+        if receipt.lease_id not in self._leases:
+            self.rendered(receipt.lease_id, now)
+        member = self._members.get(receipt.mcrt)
+        if member is not None and receipt.seconds > 0 and receipt.samples > 0:
+            rate = receipt.samples / receipt.seconds
+            member.rate = (member.rate + rate) / 2 if member.rate else rate
+        return len(new)
+
+    def restore(self, shard: int, n_shards: int, accepted: np.ndarray, tally: Tally, life: int = 0) -> int:
+        """What one of n_shards merges has accepted, now and in all; returns how many units are queued again for it.
+
+        accepted: (n,) i8 unit numbers. Units of that shard which were accepted before and are not among them were lost
+        with an earlier life of that merge. Ignored if a later life was heard of. Raise ValueError for units that are
+        not of the shard.
+        """
+        if life < self._lives.get(shard, 0):
+            return 0
+        everything = np.arange(self.plan.n_units)
+        mine = shard_of_tile(self.plan.units(everything)["tile"], self.plan.width, self.plan.height, n_shards) == shard
+        present = np.zeros(self.plan.n_units, "?")
+        self.plan.samples(accepted)  # refuses numbers outside the plan
+        present[accepted] = True
+        if (present & ~mine).any():
+            raise ValueError(f"unit {everything[present & ~mine][0]} is not one of shard {shard} of {n_shards}")
+        self._lives[shard] = life
+        self._accept(accepted)
+        lost = everything[mine & ~present & self._states.accepted(everything)]
+        self._states.unaccept(lost)
+        self._tallies.put(shard, tally)
+        return len(lost)
 
     def release(self, lease_id: int, unit_ids: np.ndarray) -> int:
         """Put units a lease did not finish back to the front of the queue; returns how many.
 
         Units it does not hold, and leases that are closed, are ignored.
         """
-        ids = np.unique(np.asarray(unit_ids, "i8"))
-        self.plan.samples(ids)  # refuses numbers outside the plan
-        return self._put_back(lease_id, ids) if lease_id in self._leases else 0
+        self.plan.samples(unit_ids)  # refuses numbers outside the plan
+        lease = self._leases.get(lease_id)
+        return self._put_back(lease, unit_ids) if lease is not None else 0
+
+    def fail(self, lease_id: int, unit_ids: np.ndarray, reason: str, now: float) -> int:
+        """The call of a lease returned without these units, which could not be rendered: others shall try them.
+
+        Returns how many went back to the queue. Units it does not have, and leases that are closed, are ignored.
+        """
+        self.plan.samples(unit_ids)  # refuses numbers outside the plan
+        lease = self._leases.get(lease_id)
+        if lease is None:
+            return 0
+        ids = np.intersect1d(lease.unit_ids, unit_ids)
+        self._failures.fail(lease.member.name, ids.tolist(), reason)
+        self._failures.clear(ids[self._states.accepted(ids)].tolist())
+        self.rendered(lease_id, now)
+        return self._put_back(lease, ids)
+
+    def overdue(self, now: float) -> tuple[tuple[str, int], ...]:
+        """Mcrts that hang in a lease by its deadline: (mcrt, lease id), in the order of joining."""
+        return tuple(
+            (m.name, m.calls[0].lease_id)
+            for m in self._members.values()
+            if m.calls and now - m.calls[0].began > self.deadlines.hangs_after(_expected(m.calls[0], m.rate))
+        )
 
     def rows(self) -> tuple[McrtRow, ...]:
         """Every mcrt that ever joined, in the order of joining. The ledger does not know nodes: they are empty."""
         return tuple(
-            McrtRow(m.name, "", m.threads, m.samples, m.rate, len(m.credit.open), self._state_of(m))
-            for m in self._mcrts.values()
+            McrtRow(
+                m.name, "", m.threads, self._tallies.samples_of(m.name), m.rate, len(m.credit.open), self._state_of(m)
+            )
+            for m in self._members.values()
         )
 
-    def _state_of(self, member: _Mcrt) -> str:
+    def _is_able(self, member: _Member) -> bool:
+        return member.here and not member.draining and not self._failures.is_left_out(member.name)
+
+    def _state_of(self, member: _Member) -> str:
+        if self._failures.is_left_out(member.name):
+            return "left out"
         if not member.here:
-            return "lost"
+            return "drained" if member.draining else "lost"
+        if member.draining:
+            return "draining"
         return "rendering" if member.credit.open else "ready"
 
-    def _take(self, member: _Mcrt) -> np.ndarray:
-        """Take the next units for an mcrt off the queue: (n,) i8, n >= 1."""
-        ids = self._queued(member.threads if not member.rate else MAX_LEASE_UNITS)
+    def _next(self, member: _Member) -> np.ndarray:
+        """The next units for an mcrt from the front of the queue, which is not empty: (n,) i8, n >= 1."""
+        ids = self._states.queued(member.threads if not member.rate else MAX_LEASE_UNITS)
         samples = np.cumsum(self.plan.samples(ids))
         limit = self._guided(member)
         if member.rate:
             limit = min(limit, member.rate * self.target_seconds, MAX_GROWTH * member.last_lease)
         n = max(1, int(np.searchsorted(samples, limit, side="right")))
         member.last_lease = int(samples[n - 1])
-        self._queued_samples -= member.last_lease
-        self._first_queued = int(ids[n - 1]) + 1
         return ids[:n]
 
-    def _guided(self, member: _Mcrt) -> float:
+    def _guided(self, member: _Member) -> float:
         """Half of an mcrt's share, by speed, of the queued samples: leases shrink so that all end together."""
-        here = [m for m in self._mcrts.values() if m.here]
-        measured = [m.rate for m in here if m.rate]
-        typical = sum(measured) / len(measured) if measured else 1.0
-        total = sum(m.rate or typical for m in here)
-        return self._queued_samples * (member.rate or typical) / total / 2
+        typical = self._typical_rate() or 1.0
+        total = sum(m.rate or typical for m in self._members.values() if self._is_able(m))
+        return self._states.queued_samples * (member.rate or typical) / total / 2
 
-    def _queued(self, n: int) -> np.ndarray:
-        """The first n queued units, fewer if there are not as many: (<= n,) i8."""
-        found: list[np.ndarray] = []
-        begin = self._first_queued
-        while n > 0 and begin < len(self._state):
-            ids = begin + np.flatnonzero(self._state[begin : begin + _SCAN] == QUEUED)[:n]
-            found.append(ids)
-            n -= len(ids)
-            begin += _SCAN
-        return np.concatenate(found)
+    def _late(self, member: _Member, now: float) -> np.ndarray:
+        """Units for an idle mcrt that another one holds alone and is latest with: (n,) i8, none if nobody is late.
 
-    def _put_back(self, lease_id: int, unit_ids: np.ndarray) -> int:
-        ids = unit_ids[self._state[unit_ids] == lease_id]
-        if len(ids):
-            self._state[ids] = QUEUED
-            self._queued_samples += int(self.plan.samples(ids).sum())
-            self._first_queued = min(self._first_queued, int(ids.min()))
-            self._account(lease_id, len(ids))
-        return len(ids)
+        Where one lease runs late the one behind it does too.
+        """
+        latest = 1.0
+        found = np.empty(0, "i8")
+        if member.credit.open or member.calls:
+            return found
+        typical = self._typical_rate()
+        for other in self._members.values():
+            expected = _expected(other.calls[0], other.rate or typical) if other.calls else None
+            if expected is None:
+                continue
+            late = (now - other.calls[0].began) / self.deadlines.late_after(expected)
+            if late <= latest:
+                continue
+            for lease in other.calls:
+                ids = self._states.held_alone(lease.lease_id, lease.unit_ids)
+                ids = np.array([unit for unit in ids.tolist() if self._failures.may_try(member.name, unit)], "i8")
+                if len(ids):
+                    latest, found = late, ids
+                    break
+        return found
 
-    def _account(self, lease_id: int, n_units: int) -> None:
-        lease = self._leases[lease_id]
+    def _typical_rate(self) -> float:
+        """Mean of what was measured of the mcrts that are here; 0 if nothing was."""
+        measured = [m.rate for m in self._members.values() if m.rate and m.here]
+        return sum(measured) / len(measured) if measured else 0.0
+
+    def _accept(self, unit_ids: np.ndarray) -> np.ndarray:
+        new, held = self._states.accept(unit_ids)
+        for lease_id, count in held.items():
+            self._account(self._leases[lease_id], count)
+        self._failures.clear(new.tolist())
+        return new
+
+    def _put_back(self, lease: _OpenLease, unit_ids: np.ndarray) -> int:
+        held, queued = self._states.give_back(lease.lease_id, unit_ids, self._failures.is_suspect)
+        self._account(lease, held)
+        return queued
+
+    def _account(self, lease: _OpenLease, n_units: int) -> None:
         lease.left -= n_units
-        if lease.left == 0:
-            del self._leases[lease_id]
-            lease.mcrt.credit.refund(lease_id)
+        if lease.left == 0 and lease.member.credit.refund(lease.lease_id):
+            del self._leases[lease.lease_id]
 
-    def _note_bad(self, receipt: Receipt) -> None:
-        self.bad_samples += receipt.bad_samples
-        if receipt.first_bad is not None:
-            # The lowest one, not the first to arrive: the same report every time.
-            bad = [b for b in (self.first_bad, receipt.first_bad) if b is not None]
-            self.first_bad = min(bad, key=lambda b: (b.sample, b.y, b.x))
+
+def _expected(lease: _OpenLease, rate: float) -> float | None:
+    """Seconds a lease should take at so many samples a second; None if that is not known."""
+    return lease.samples / rate if rate else None

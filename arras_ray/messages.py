@@ -155,7 +155,8 @@ class McrtRow:
     rate: float
     open_leases: int
     state: str
-    """starting, loading, ready, rendering or lost."""
+    """starting, loading, compiling, ready, rendering, draining (it gets no more leases), drained (and has left), left
+    out (it failed too often) or lost."""
 
 
 @dataclass(frozen=True)

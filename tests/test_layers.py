@@ -18,7 +18,18 @@ KERNELS = PACKAGE / "kernels"
 
 LINES: tuple[tuple[str, ...], ...] = (
     ("", "errors", "messages", "versions"),
-    ("session_definition", "placement", "credit", "ledger", "unit_plan", "film", "frame_receiver"),
+    (
+        "session_definition",
+        "placement",
+        "credit",
+        "ledger",
+        "unit_plan",
+        "unit_states",
+        "tallies",
+        "failures",
+        "film",
+        "frame_receiver",
+    ),
     ("kernels",),
     ("scene", "image"),
     ("flatten", "engine", "local_render"),

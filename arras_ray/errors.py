@@ -4,6 +4,7 @@
       UsageError                       exit 2   wrong arguments
       SceneError                       exit 3   file, line, object, attribute
       DefinitionError                  exit 3   file, line, column of a session definition
+      CheckpointError                  exit 3   a checkpoint that cannot be read, or is not this render's
       ResourcesError                   exit 4   asked and free, computation by computation
       ReadyTimeout                     exit 5   a session that did not get ready
       ComputationError                 exit 6   a computation ended the session
@@ -69,6 +70,12 @@ class SceneError(ArrasRayError):
 
 class DefinitionError(ArrasRayError):
     """A session definition that cannot be read or expanded. Fields: file, line, column, computation, field."""
+
+    exit_code = 3
+
+
+class CheckpointError(ArrasRayError):
+    """A checkpoint that cannot be read, or that belongs to another render. Field: path."""
 
     exit_code = 3
 

@@ -31,10 +31,12 @@ HALF_MAX = 65504.0
 
 _STRUCTURE = {
     "channels",
+    "chunkCount",
     "compression",
     "dataWindow",
     "displayWindow",
     "lineOrder",
+    "name",
     "pixelAspectRatio",
     "screenWindowCenter",
     "screenWindowWidth",
@@ -54,10 +56,10 @@ def check_writable(path: str | Path) -> None:
         reason = "is not a folder" if folder.exists() else "does not exist"
         hint = "Create it first, or name another."
         raise OutputError(f"cannot write {path}: {folder} {reason}", hint=hint, path=str(path))
-    with _refusing(path):
+    with refusing(path):
         if _is_folder(path):
             raise OutputError(f"{path} is a folder", hint="Name a file in it.", path=str(path))
-        with contextlib.suppress(_Untouched), _replacing(path):
+        with contextlib.suppress(_Untouched), replacing(path):
             raise _Untouched
 
 
@@ -82,17 +84,13 @@ def write_exr(
     ValueError for another shape or a name that says how pixels are stored.
     """
     _check_shape(picture)
-    taken = _STRUCTURE.intersection(metadata or ())
-    if taken:
-        raise ValueError(f"metadata cannot be named {', '.join(sorted(taken))}")
+    header = header_of(metadata or {})
     import OpenEXR  # slow to import, and a render that fails early does not need it
 
     pixels = picture[::-1]
     pixels = np.clip(pixels, -HALF_MAX, HALF_MAX).astype("f2") if half else pixels.astype("f4")
-    header: dict[str, Any] = {"chromaticities": REC709}
-    header |= {name: _attribute(value) for name, value in (metadata or {}).items() if value is not None}
     header |= {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    with _refusing(path), _replacing(path) as temporary:
+    with refusing(path), replacing(path) as temporary:
         OpenEXR.File(header, {"RGBA": np.ascontiguousarray(pixels)}).write(str(temporary))
 
 
@@ -111,7 +109,7 @@ def write_png(path: str | Path, picture: np.ndarray) -> None:
         (b"IDAT", zlib.compress(rows.tobytes(), 6)),
         (b"IEND", b""),
     )
-    with _refusing(path), _replacing(path) as temporary, temporary.open("wb") as file:
+    with refusing(path), replacing(path) as temporary, temporary.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         for kind, data in chunks:
             file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
@@ -134,7 +132,24 @@ def read_exr(path: str | Path) -> tuple[np.ndarray, dict[str, Any]]:
     if not set("RGBA") <= set(channels):
         raise ValueError(f"{path} has channels {', '.join(sorted(channels))}, not R, G, B and A")
     picture: np.ndarray = np.stack([channels[name] for name in "RGBA"], axis=-1)[::-1].astype("f4")
-    return picture, {name: value for name, value in header.items() if name not in _STRUCTURE}
+    return picture, metadata_of(header)
+
+
+def header_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Header attributes for metadata, as `write_exr` describes them, with the colours' chromaticities.
+
+    Raise ValueError for a name that says how pixels are stored.
+    """
+    taken = _STRUCTURE.intersection(metadata)
+    if taken:
+        raise ValueError(f"metadata cannot be named {', '.join(sorted(taken))}")
+    attributes = {name: _attribute(value) for name, value in metadata.items() if value is not None}
+    return {"chromaticities": REC709} | attributes
+
+
+def metadata_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a header does not say how pixels are stored."""
+    return {name: value for name, value in header.items() if name not in _STRUCTURE}
 
 
 def _is_folder(path: Path) -> bool:
@@ -146,27 +161,45 @@ def _is_folder(path: Path) -> bool:
 
 
 class _Untouched(Exception):
-    """Leaves `_replacing` without a file."""
+    """Leaves `replacing` without a file."""
 
 
 @contextlib.contextmanager
-def _replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary file beside `path` that takes its place at the end, or is removed if anything goes wrong."""
+def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
+    """Give a temporary file beside `path` that takes its place at the end, or is removed if anything goes wrong.
+
+    durable: it takes the place only when all of it is on the disk, and so even a machine that loses its power keeps
+    one of the two whole.
+    """
     target = Path(os.path.realpath(path))  # a link stays a link
     temporary = target.with_name(f".arras-ray-{secrets.token_hex(6)}.tmp")
     try:
         # Made here and not by the writer: the user's umask decides who may read the picture.
         os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o666))
         yield temporary
+        if durable:
+            _sync(temporary)
         temporary.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+    if durable:
+        with contextlib.suppress(OSError):  # some systems cannot sync a folder; the file is whole in any case
+            _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on its disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
-def _refusing(path: str | Path) -> Iterator[None]:
+def refusing(path: str | Path) -> Iterator[None]:
     """Turn what a writer raises into OutputError."""
     try:
         yield

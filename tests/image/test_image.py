@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from arras_ray.errors import OutputError
 from arras_ray.image import (
     REC709,
-    _replacing,
     check_writable,
     read_exr,
+    replacing,
     write_exr,
     write_image,
     write_png,
@@ -185,7 +185,7 @@ def test_an_interruption_leaves_the_old_file(tmp_path: Path, fault: type[BaseExc
     path.write_bytes(b"old")
 
     def interrupted() -> None:
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             assert temporary.parent == tmp_path
             temporary.write_bytes(b"half of a")
             assert path.read_bytes() == b"old"

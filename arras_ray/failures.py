@@ -31,6 +31,11 @@ class Failures:
         """Mcrts that failed too often, by name."""
         return tuple(sorted(m for m in {*self._failed, *self._own_faults} if self.is_left_out(m)))
 
+    @property
+    def has_units(self) -> bool:
+        """Whether there are units that failed and were not rendered since."""
+        return bool(self._reasons)
+
     def is_left_out(self, mcrt: str) -> bool:
         """Whether an mcrt failed too often."""
         return len(self._failed.get(mcrt, ())) + self._own_faults[mcrt] >= MAX_FAILED_UNITS

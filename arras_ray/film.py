@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from itertools import count
 
 import numpy as np
 
@@ -52,9 +53,8 @@ class Film:
         self._tile_version = np.zeros(self.n_tiles, "i8")
         # By tile and pass the rank at which the unit was accepted, from 1; 0 for not yet.
         self._order = np.zeros((self.n_tiles, FIRST_PASSES), "i4")
-        self._n_accepted = 0
+        self._ranks = count(1)  # next() is atomic
         self._tile_locks = [threading.Lock() for _ in range(min(N_LOCKS, self.n_tiles))]
-        self._count_lock = threading.Lock()
         self._version_lock = threading.Lock()
 
     @property
@@ -71,8 +71,8 @@ class Film:
         """
         with self._all_tiles():
             order = self._order[self._curve].T.ravel()
-            log = np.full(self._n_accepted, -1, "i8")
         ids = np.flatnonzero(order)
+        log = np.full(order.max(initial=0), -1, "i8")
         log[order[ids] - 1] = ids
         return log
 
@@ -99,11 +99,12 @@ class Film:
         if wrong.any():
             raise ValueError(f"unit {ids[wrong][0]} is not of tile {tiles[wrong][0]}")
         self._make_room(int(passes.max(initial=0)) + 1)
-        fresh = np.zeros(len(ids), "?")
-        for i, (n_pass, tile, part) in enumerate(zip(passes.tolist(), tiles.tolist(), sums, strict=True)):
-            with self._tile_locks[tile % len(self._tile_locks)]:
-                fresh[i] = self._accept_one(n_pass, tile, part)
-        if fresh.any():
+        fresh = []
+        n_locks = len(self._tile_locks)
+        for n_pass, tile, part in zip(passes.tolist(), tiles.tolist(), sums, strict=True):
+            with self._tile_locks[tile % n_locks]:
+                fresh.append(self._accept_one(n_pass, tile, part))
+        if any(fresh):
             self._changed(tiles[fresh])
         new: np.ndarray = ids[fresh]
         return new
@@ -144,8 +145,11 @@ class Film:
         if (state.width, state.height) != (self.width, self.height):
             raise ValueError(f"a film of {state.width} x {state.height} does not fit {self.width} x {self.height}")
         n = len(state.tiles)
-        if state.sums.shape != (n, TILE * TILE, N_CHANNELS) or state.order.ndim != 2 or state.order.shape[1] != n:
-            raise ValueError(f"{n} tiles do not have sums {state.sums.shape} and order {state.order.shape}")
+        shape = (n, TILE * TILE, N_CHANNELS)
+        if state.sums.shape != shape or state.sums.dtype != np.float64:
+            raise ValueError(f"saved sums must be {shape} float64, not {state.sums.shape} {state.sums.dtype}")
+        if state.order.ndim != 2 or state.order.shape[1] != n:
+            raise ValueError(f"the order of {n} tiles cannot be {state.order.shape}")
         if n != len(np.unique(state.tiles)) or (n and not 0 <= state.tiles.min() <= state.tiles.max() < self.n_tiles):
             raise ValueError(f"a saved film names a tile twice, or one that is not of the {self.n_tiles}")
         self._make_room(len(state.order))
@@ -153,11 +157,11 @@ class Film:
         ranks = np.empty(len(places[0]), "i4")
         ranks[np.argsort(state.order[places], kind="stable")] = np.arange(1, len(ranks) + 1)
         with self._all_tiles():
-            if self._n_accepted:
-                raise ValueError(f"{self._n_accepted} units were accepted before the film was to be restored")
+            if self._order.any():
+                raise ValueError("units were accepted before the film was to be restored")
             self.sums[state.tiles] = state.sums
             self._order[state.tiles[places[1]], places[0]] = ranks
-            self._n_accepted = len(ranks)
+            self._ranks = count(len(ranks) + 1)
         self._changed(state.tiles[state.order.any(axis=0)])
 
     def resolve(self, tiles: np.ndarray) -> np.ndarray:
@@ -219,9 +223,7 @@ class Film:
         if self._order[tile, n_pass]:
             return False
         self._add_one(tile, part)
-        with self._count_lock:
-            self._n_accepted += 1
-            self._order[tile, n_pass] = self._n_accepted
+        self._order[tile, n_pass] = next(self._ranks)
         return True
 
     def _add_one(self, tile: int, part: np.ndarray) -> None:

@@ -2,13 +2,11 @@
 
 Pure decisions. It has no clock (`now`, in seconds, is passed in), no pixels and no Ray. What it knows can be told anew
 at any time: `restore` says what merges have.
-
-Lease sizes follow guided self-scheduling (Polychronopoulos and Kuck, 1987), weighted by each mcrt's measured speed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,15 +14,13 @@ from arras_ray.credit import Credit
 from arras_ray.failures import Failures
 from arras_ray.film import shard_of_tile
 from arras_ray.messages import BadSample, Lease, McrtRow, Receipt, Tally
+from arras_ray.pace import OpenLease, PacedMcrt, typical_rate
 from arras_ray.tallies import Tallies
 from arras_ray.unit_plan import UnitPlan
 from arras_ray.unit_states import UnitStates
 
 MAX_LEASE_UNITS = 256
 """Bounds the sums of a lease (40 MB), whatever the speed of an mcrt."""
-
-MAX_GROWTH = 4
-"""A lease has at most this many times the samples of the mcrt's last one: a first measurement can be far off."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,8 @@ class Deadlines:
     """After so many times the expected time, and the minimum, the mcrt hangs."""
     first: float = 300.0
     """For an mcrt that was never measured."""
+    receipt: float = 10.0
+    """From the return of a lease's call to merge's receipt; then either got lost on its way."""
     late: float = 1.0
     late_factor: float = 2.0
     """Near the end, after so many times the expected time, and `late`, another mcrt may render the same units."""
@@ -58,35 +56,6 @@ class BadUnit:
     begin: int
     end: int
     reasons: dict[str, str]
-
-
-@dataclass
-class _Member:
-    """What the ledger knows of one mcrt. rate: samples a second while rendering, 0 until measured."""
-
-    name: str
-    threads: int
-    credit: Credit
-    rate: float = 0.0
-    last_lease: int = 0
-    here: bool = True
-    draining: bool = False
-    calls: list[_OpenLease] = field(default_factory=list)
-    """Leases whose calls did not return yet, in their order: the first one runs, even if others have done its units."""
-
-
-@dataclass
-class _OpenLease:
-    lease_id: int
-    member: _Member
-    unit_ids: np.ndarray
-    samples: int
-    began: float
-    """When it began to run; when it was leased, if others run before it."""
-    left: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.left = len(self.unit_ids)
 
 
 class Ledger:
@@ -118,9 +87,9 @@ class Ledger:
         self._tallies = Tallies()
         self._failures = Failures()
         self._lives: dict[int, int] = {}
-        self._members: dict[str, _Member] = {}
-        self._leases: dict[int, _OpenLease] = {}
-        self._calls: dict[int, _OpenLease] = {}
+        self._mcrts: dict[str, PacedMcrt] = {}
+        self._leases: dict[int, OpenLease] = {}
+        self._calls: dict[int, OpenLease] = {}
         self._next_lease_id = first_lease_id
 
     @property
@@ -161,12 +130,14 @@ class Ledger:
     @property
     def able(self) -> tuple[str, ...]:
         """Mcrts that are here and may get leases. Without any, nothing moves until another joins."""
-        return tuple(m.name for m in self._members.values() if self._is_able(m))
+        return tuple(m.name for m in self._mcrts.values() if self._is_able(m))
 
     @property
     def bad_unit(self) -> BadUnit | None:
         """A unit that failed on so many mcrts, or on all that are present, that it is not worth another try."""
-        present = tuple(m.name for m in self._members.values() if m.here and not m.draining)
+        if not self._failures.has_units:
+            return None
+        present = tuple(m.name for m in self._mcrts.values() if m.here and not m.draining)
         bad = self._failures.bad_unit(self.able or present)
         if bad is None:
             return None
@@ -178,7 +149,7 @@ class Ledger:
         if threads < 1:
             raise ValueError(f"{mcrt} needs at least one thread, not {threads}")
         self.leave(mcrt)
-        self._members[mcrt] = _Member(mcrt, threads, Credit(self.window))
+        self._mcrts[mcrt] = PacedMcrt(mcrt, threads, Credit(self.window))
 
     def leave(self, mcrt: str, blame: str = "") -> int:
         """An mcrt is gone: its units go back to the front of the queue. Returns how many; 0 for an unknown one.
@@ -186,7 +157,7 @@ class Ledger:
         blame: the reason, if what it rendered may be at fault (it crashed, or hung). Then a unit that ran alone has
         failed on this mcrt, and of several that ran together each is leased alone from now on.
         """
-        member = self._members.get(mcrt)
+        member = self._mcrts.get(mcrt)
         if member is None or not member.here:
             return 0
         member.here = False
@@ -204,13 +175,13 @@ class Ledger:
 
     def drain(self, mcrt: str) -> None:
         """Lease an mcrt nothing more: it is to leave without losing anything."""
-        member = self._members.get(mcrt)
+        member = self._mcrts.get(mcrt)
         if member is not None:
             member.draining = True
 
     def drained(self, mcrt: str) -> bool:
         """Whether an mcrt that drains, or is gone, or never was here, holds nothing any more."""
-        member = self._members.get(mcrt)
+        member = self._mcrts.get(mcrt)
         return member is None or not member.here or (member.draining and not member.credit.open)
 
     def stop(self) -> None:
@@ -222,7 +193,7 @@ class Ledger:
 
         Suspects come first, one by one. When nothing is queued an idle mcrt gets the units of a late lease as well.
         """
-        member = self._members.get(mcrt)
+        member = self._mcrts.get(mcrt)
         if member is None or not self._is_able(member) or not member.credit.left or self.stopped:
             return None
         lease_id = self._next_lease_id
@@ -237,7 +208,7 @@ class Ledger:
             self._states.hold_too(lease_id, ids)
         self._next_lease_id += 1
         member.credit.spend(lease_id)
-        lease = _OpenLease(lease_id, member, ids, int(self.plan.samples(ids).sum()), now)
+        lease = OpenLease(lease_id, member, ids, int(self.plan.samples(ids).sum()), now)
         member.calls.append(lease)
         self._leases[lease_id] = self._calls[lease_id] = lease
         if self.first_lease_at is None:
@@ -249,13 +220,8 @@ class Ledger:
         lease = self._calls.get(lease_id)
         if lease is None:
             return
-        calls = lease.member.calls
-        # An mcrt renders in order: calls before this one have returned too.
-        for ended in calls[: calls.index(lease) + 1]:
+        for ended in lease.mcrt.returned(lease, now):
             del self._calls[ended.lease_id]
-            calls.remove(ended)
-        if calls:
-            calls[0].began = now
 
     def accept(self, receipt: Receipt, now: float) -> int:
         """Count what merge accepted; returns how many units are new.
@@ -275,10 +241,9 @@ class Ledger:
             self._tallies.add(receipt.shard, receipt.mcrt, samples, receipt.bad_samples, receipt.first_bad)
         if receipt.lease_id not in self._leases:
             self.rendered(receipt.lease_id, now)
-        member = self._members.get(receipt.mcrt)
-        if member is not None and receipt.seconds > 0 and receipt.samples > 0:
-            rate = receipt.samples / receipt.seconds
-            member.rate = (member.rate + rate) / 2 if member.rate else rate
+        member = self._mcrts.get(receipt.mcrt)
+        if member is not None:
+            member.measure(receipt.samples, receipt.seconds)
         return len(new)
 
     def restore(self, shard: int, n_shards: int, accepted: np.ndarray, tally: Tally, life: int = 0) -> int:
@@ -290,6 +255,7 @@ class Ledger:
         """
         if life < self._lives.get(shard, 0):
             return 0
+        accepted = np.asarray(accepted, "i8")
         everything = np.arange(self.plan.n_units)
         mine = shard_of_tile(self.plan.units(everything)["tile"], self.plan.width, self.plan.height, n_shards) == shard
         present = np.zeros(self.plan.n_units, "?")
@@ -322,18 +288,27 @@ class Ledger:
         lease = self._leases.get(lease_id)
         if lease is None:
             return 0
-        ids = np.intersect1d(lease.unit_ids, unit_ids)
-        self._failures.fail(lease.member.name, ids.tolist(), reason)
+        ids = np.intersect1d(lease.unit_ids, np.asarray(unit_ids, "i8"))
+        self._failures.fail(lease.mcrt.name, ids.tolist(), reason)
         self._failures.clear(ids[self._states.accepted(ids)].tolist())
         self.rendered(lease_id, now)
         return self._put_back(lease, ids)
+
+    def expire(self, now: float) -> int:
+        """Put back what was rendered but not accepted for too long; returns how many units. It may still be accepted."""
+        lost = [
+            lease
+            for lease in self._leases.values()
+            if lease.ended is not None and now - lease.ended > self.deadlines.receipt
+        ]
+        return sum(self._put_back(lease, lease.unit_ids) for lease in lost)
 
     def overdue(self, now: float) -> tuple[tuple[str, int], ...]:
         """Mcrts that hang in a lease by its deadline: (mcrt, lease id), in the order of joining."""
         return tuple(
             (m.name, m.calls[0].lease_id)
-            for m in self._members.values()
-            if m.calls and now - m.calls[0].began > self.deadlines.hangs_after(_expected(m.calls[0], m.rate))
+            for m in self._mcrts.values()
+            if m.calls and now - m.calls[0].began > self.deadlines.hangs_after(m.calls[0].expected(m.rate))
         )
 
     def rows(self) -> tuple[McrtRow, ...]:
@@ -342,13 +317,13 @@ class Ledger:
             McrtRow(
                 m.name, "", m.threads, self._tallies.samples_of(m.name), m.rate, len(m.credit.open), self._state_of(m)
             )
-            for m in self._members.values()
+            for m in self._mcrts.values()
         )
 
-    def _is_able(self, member: _Member) -> bool:
+    def _is_able(self, member: PacedMcrt) -> bool:
         return member.here and not member.draining and not self._failures.is_left_out(member.name)
 
-    def _state_of(self, member: _Member) -> str:
+    def _state_of(self, member: PacedMcrt) -> str:
         if self._failures.is_left_out(member.name):
             return "left out"
         if not member.here:
@@ -357,24 +332,18 @@ class Ledger:
             return "draining"
         return "rendering" if member.credit.open else "ready"
 
-    def _next(self, member: _Member) -> np.ndarray:
+    def _next(self, member: PacedMcrt) -> np.ndarray:
         """The next units for an mcrt from the front of the queue, which is not empty: (n,) i8, n >= 1."""
         ids = self._states.queued(member.threads if not member.rate else MAX_LEASE_UNITS)
         samples = np.cumsum(self.plan.samples(ids))
-        limit = self._guided(member)
-        if member.rate:
-            limit = min(limit, member.rate * self.target_seconds, MAX_GROWTH * member.last_lease)
+        able = [m for m in self._mcrts.values() if self._is_able(m)]
+        typical = typical_rate(self._mcrts.values()) or 1.0
+        limit = member.share(self._states.queued_samples, able, typical, self.target_seconds)
         n = max(1, int(np.searchsorted(samples, limit, side="right")))
         member.last_lease = int(samples[n - 1])
         return ids[:n]
 
-    def _guided(self, member: _Member) -> float:
-        """Half of an mcrt's share, by speed, of the queued samples: leases shrink so that all end together."""
-        typical = self._typical_rate() or 1.0
-        total = sum(m.rate or typical for m in self._members.values() if self._is_able(m))
-        return self._states.queued_samples * (member.rate or typical) / total / 2
-
-    def _late(self, member: _Member, now: float) -> np.ndarray:
+    def _late(self, member: PacedMcrt, now: float) -> np.ndarray:
         """Units for an idle mcrt that another one holds alone and is latest with: (n,) i8, none if nobody is late.
 
         Where one lease runs late the one behind it does too.
@@ -383,9 +352,9 @@ class Ledger:
         found = np.empty(0, "i8")
         if member.credit.open or member.calls:
             return found
-        typical = self._typical_rate()
-        for other in self._members.values():
-            expected = _expected(other.calls[0], other.rate or typical) if other.calls else None
+        typical = typical_rate(self._mcrts.values())
+        for other in self._mcrts.values():
+            expected = other.calls[0].expected(other.rate or typical) if other.calls else None
             if expected is None:
                 continue
             late = (now - other.calls[0].began) / self.deadlines.late_after(expected)
@@ -399,11 +368,6 @@ class Ledger:
                     break
         return found
 
-    def _typical_rate(self) -> float:
-        """Mean of what was measured of the mcrts that are here; 0 if nothing was."""
-        measured = [m.rate for m in self._members.values() if m.rate and m.here]
-        return sum(measured) / len(measured) if measured else 0.0
-
     def _accept(self, unit_ids: np.ndarray) -> np.ndarray:
         new, held = self._states.accept(unit_ids)
         for lease_id, count in held.items():
@@ -411,17 +375,13 @@ class Ledger:
         self._failures.clear(new.tolist())
         return new
 
-    def _put_back(self, lease: _OpenLease, unit_ids: np.ndarray) -> int:
+    def _put_back(self, lease: OpenLease, unit_ids: np.ndarray) -> int:
         held, queued = self._states.give_back(lease.lease_id, unit_ids, self._failures.is_suspect)
         self._account(lease, held)
         return queued
 
-    def _account(self, lease: _OpenLease, n_units: int) -> None:
+    def _account(self, lease: OpenLease, n_units: int) -> None:
         lease.left -= n_units
-        if lease.left == 0 and lease.member.credit.refund(lease.lease_id):
+        if lease.left == 0:
             del self._leases[lease.lease_id]
-
-
-def _expected(lease: _OpenLease, rate: float) -> float | None:
-    """Seconds a lease should take at so many samples a second; None if that is not known."""
-    return lease.samples / rate if rate else None
+            lease.mcrt.credit.refund(lease.lease_id)

@@ -28,6 +28,7 @@ LINES: tuple[tuple[str, ...], ...] = (
         "tallies",
         "failures",
         "pace",
+        "pace",
         "film",
         "frame_receiver",
     ),

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from arras_ray.ledger import MAX_GROWTH, MAX_LEASE_UNITS, Ledger
+from arras_ray.ledger import MAX_LEASE_UNITS, Ledger
 from arras_ray.messages import BadSample, Lease, Receipt
+from arras_ray.pace import MAX_GROWTH
 from arras_ray.unit_plan import UnitPlan
 
 

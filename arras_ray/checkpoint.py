@@ -66,11 +66,7 @@ class Checkpoint:
     @property
     def spp_so_far(self) -> float:
         """Samples a pixel that were accepted, on average."""
-        state = self.state
-        plan = UnitPlan(state.width, state.height, max(self.ends, default=1), self.ends)
-        passes, tiles = np.nonzero(state.order)
-        ids = passes * plan.n_tiles + np.argsort(morton_tiles(state.width, state.height))[tiles]
-        return float(plan.samples(ids).sum()) / (state.width * state.height)
+        return spp_of([self.state], self.ends)
 
     def shards(self, n_shards: int) -> tuple[FilmState, ...]:
         """What each of n_shards merges starts from. The first one's has the tally."""
@@ -180,6 +176,26 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             seconds=record["seconds"],
             metadata=metadata_of(picture.header),
         )
+
+
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether there is a checkpoint, whole or not."""
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(SEAL) >= 0
+    except (OSError, ValueError):  # no file, or an empty one
+        return False
+
+
+def spp_of(states: Sequence[FilmState], ends: Sequence[int]) -> float:
+    """Samples a pixel that films of one render have accepted, on average. ends: where the plan's passes end."""
+    samples = 0
+    for state in states:
+        plan = UnitPlan(state.width, state.height, ends[-1], ends)
+        passes, columns = np.nonzero(state.order)
+        ranks = np.argsort(morton_tiles(state.width, state.height))
+        samples += int(plan.samples(passes * plan.n_tiles + ranks[state.tiles[columns]]).sum())
+    return samples / (states[0].width * states[0].height)
 
 
 def joined(states: Sequence[FilmState]) -> FilmState:

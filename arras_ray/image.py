@@ -203,8 +203,9 @@ def refusing(path: str | Path) -> Iterator[None]:
     """Turn what a writer raises into OutputError."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # OpenEXR raises RuntimeError
-        reason = error.strerror if isinstance(error, OSError) else None
+    except (OSError, RuntimeError) as error:
+        # OpenEXR raises RuntimeError: 'Failed to write ... "the temporary file". No space left on device.'
+        reason = error.strerror if isinstance(error, OSError) else str(error).rpartition('". ')[2].rstrip(".")
         raise OutputError(
             f"cannot write {path}: {reason or error}",
             hint="Check the folder's permissions and the space left, or name another.",

@@ -9,14 +9,26 @@ import os
 import socket
 import threading
 import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from arras_ray.film import Film
 from arras_ray.ledger import Ledger
-from arras_ray.messages import BadSample, Lease, McrtRow, ProgressiveFrame, Receipt, RenderStatus
+from arras_ray.messages import (
+    BadSample,
+    FilmState,
+    Lease,
+    McrtRow,
+    ProgressiveFrame,
+    Receipt,
+    RenderStatus,
+    Tally,
+)
 from arras_ray.unit_plan import UnitPlan
+
+if TYPE_CHECKING:
+    from arras_ray.checkpoint import Checkpoint
 
 MCRT = "mcrt_i0"
 """The name of the only one that renders, as the first mcrt of a session has it."""
@@ -46,11 +58,18 @@ class LocalRender:
     """Renders the engine's picture on a thread of its own, from construction on.
 
     time_limit: seconds from the first lease after which it ends as finished with what it has; None for all samples.
-    All methods may be called from any thread.
+    resume: go on from its samples, which must be of this engine's scene. Raise CheckpointError if it has more than
+    engine.spp of them, ValueError if its picture has another size. All methods may be called from any thread.
     """
 
     def __init__(
-        self, engine: LeaseEngine, threads: int, *, name: str = "local", time_limit: float | None = None
+        self,
+        engine: LeaseEngine,
+        threads: int,
+        *,
+        name: str = "local",
+        time_limit: float | None = None,
+        resume: Checkpoint | None = None,
     ) -> None:
         self.name = name
         self.width = engine.width
@@ -60,9 +79,17 @@ class LocalRender:
         self._threads = threads
         self._time_limit = time_limit
         self._film = Film(engine.width, engine.height)
+        if resume is not None:
+            resume.refuse_fewer(engine.spp)
+            self._film.restore(resume.state)
+        plan = UnitPlan(engine.width, engine.height, engine.spp, resume.begun if resume is not None else ())
         # Nobody else asks for work and adding is quick, so a window of one lease loses nothing.
-        self._ledger = Ledger(UnitPlan(engine.width, engine.height, engine.spp), sync_id=SYNC_ID, window=1)
+        self._ledger = Ledger(plan, sync_id=SYNC_ID, window=1)
+        self._earlier = resume.state.tally if resume is not None else Tally()
+        self._ledger.restore(0, 1, self._film.accepted, self._earlier)
+        self._earlier_samples = self._ledger.samples
         self._ledger.join(MCRT, threads)
+        self._keeping = threading.Lock()  # held while a unit is in the film and not yet in the ledger
         self._cancel = np.zeros(1, "u4")
         self._stage = "rendering"
         self._error: BaseException | None = None
@@ -97,7 +124,7 @@ class LocalRender:
         """Where the render stands."""
         with self._changed:
             seconds = self._seconds()
-            rate = self._ledger.samples / seconds if seconds > 0 else 0.0
+            rate = (self._ledger.samples - self._earlier_samples) / seconds if seconds > 0 else 0.0
             node = socket.gethostname()
             (row,) = self._ledger.rows()
             state = "rendering" if self._stage == "rendering" else "ready"
@@ -112,6 +139,20 @@ class LocalRender:
                 first_bad=self._ledger.first_bad,
                 error=f"{type(self._error).__name__}: {self._error}" if self._error else "",
             )
+
+    @property
+    def error(self) -> BaseException | None:
+        """What a render that failed, failed of."""
+        return self._error
+
+    def save(self) -> list[FilmState]:
+        """The film and what is known of its samples, now or once the render has ended: one state, of all tiles."""
+        with self._keeping:
+            with self._changed:
+                (row,) = self._ledger.rows()
+                samples = self._earlier.samples | {MCRT: row.samples}
+                tally = Tally(samples, self._ledger.bad_samples, self._ledger.first_bad)
+            return [self._film.save(sync_id=SYNC_ID, tally=tally)]
 
     def stop(self) -> None:
         """Lease nothing more and end the lease under way early. What it finished counts. Returns when it has ended."""
@@ -128,13 +169,14 @@ class LocalRender:
 
     def where(self) -> list[dict[str, Any]]:
         """One row: this process."""
+        (row,) = self._ledger.rows()
         return [
             {
                 "computation": MCRT,
                 "node": socket.gethostname(),
                 "pid": os.getpid(),
                 "threads": self._threads,
-                "samples": self._ledger.samples,
+                "samples": row.samples,
             }
         ]
 
@@ -170,13 +212,14 @@ class LocalRender:
         began = time.monotonic()
         units, sums, samples, bad_samples, first_bad = self._engine.render(lease.units, self._cancel)
         ended = time.monotonic()
-        ids = self._film.accept(units, sums)
-        with self._changed:
-            self._ledger.accept(
-                Receipt(SYNC_ID, lease.lease_id, MCRT, ids, ended - began, samples, bad_samples, first_bad), ended
-            )
-            self._ledger.release(lease.lease_id, np.setdiff1d(lease.units["id"], ids))
-            self._changed.notify_all()
+        with self._keeping:
+            ids = self._film.accept(units, sums)
+            with self._changed:
+                self._ledger.accept(
+                    Receipt(SYNC_ID, lease.lease_id, MCRT, ids, ended - began, samples, bad_samples, first_bad), ended
+                )
+                self._ledger.release(lease.lease_id, np.setdiff1d(lease.units["id"], ids))
+                self._changed.notify_all()
 
     def _time_is_up(self) -> None:
         with self._changed:

@@ -99,6 +99,7 @@ def test_an_engine_that_breaks_is_told_and_keeps_the_samples() -> None:
         status = render.status()
     assert status.stage == "failed"
     assert status.error == "RuntimeError: the engine broke"
+    assert str(render.error) == "the engine broke"
     assert status.samples > 0
 
 

@@ -90,6 +90,8 @@ class Ledger:
         self._mcrts: dict[str, PacedMcrt] = {}
         self._leases: dict[int, OpenLease] = {}
         self._calls: dict[int, OpenLease] = {}
+        self._last_run: dict[str, np.ndarray] = {}
+        """What an mcrt that left was rendering."""
         self._next_lease_id = first_lease_id
 
     @property
@@ -154,24 +156,35 @@ class Ledger:
     def leave(self, mcrt: str, blame: str = "") -> int:
         """An mcrt is gone: its units go back to the front of the queue. Returns how many; 0 for an unknown one.
 
-        blame: the reason, if what it rendered may be at fault (it crashed, or hung). Then a unit that ran alone has
-        failed on this mcrt, and of several that ran together each is leased alone from now on.
+        blame: as `blame` has it, if the reason is known already.
         """
         member = self._mcrts.get(mcrt)
         if member is None or not member.here:
             return 0
         member.here = False
-        if blame and member.calls:
-            running = member.calls[0].unit_ids
-            suspects = running[~self._states.accepted(running)].tolist()
-            if suspects and len(running) == 1:
-                self._failures.fail(mcrt, suspects, blame)
-            else:
-                self._failures.crash(mcrt, suspects)
+        self._last_run[mcrt] = member.calls[0].unit_ids if member.calls else np.empty(0, "i8")
         for lease in member.calls:
             del self._calls[lease.lease_id]
         member.calls.clear()
-        return sum(self._put_back(self._leases[held], self._leases[held].unit_ids) for held in member.credit.open)
+        n_units = sum(self._put_back(self._leases[held], self._leases[held].unit_ids) for held in member.credit.open)
+        if blame:
+            self.blame(mcrt, blame)
+        return n_units
+
+    def blame(self, mcrt: str, reason: str) -> None:
+        """An mcrt that left had crashed, or hung: what it rendered may be at fault. Known later than that it is gone.
+
+        A unit that ran alone has failed on this mcrt; of several that ran together each is leased alone from now on.
+        """
+        running = self._last_run.pop(mcrt, np.empty(0, "i8"))
+        if not len(running):
+            return
+        suspects = running[~self._states.accepted(running)]
+        if len(suspects) and len(running) == 1:
+            self._failures.fail(mcrt, suspects.tolist(), reason)
+        else:
+            self._failures.crash(mcrt, suspects.tolist())
+        self._states.set_apart(suspects)
 
     def drain(self, mcrt: str) -> None:
         """Lease an mcrt nothing more: it is to leave without losing anything."""
@@ -227,14 +240,13 @@ class Ledger:
         """Count what merge accepted; returns how many units are new.
 
         A unit counts once, whoever's lease it came from. Every lease whose units are all accepted or put back is
-        closed, and its credit returns. Receipts of another sync_id or of an earlier life of their merge are ignored.
+        closed, and its credit returns. Receipts of another sync_id or of another life of their merge are ignored.
         seconds and samples of the receipt measure the mcrt: where a lease is split over merge shards, its seconds are
         split like its samples.
         """
-        if receipt.sync_id != self.sync_id or receipt.life < self._lives.get(receipt.shard, 0):
+        if receipt.sync_id != self.sync_id or receipt.life != self._lives.setdefault(receipt.shard, receipt.life):
             return 0
         new = self._accept(receipt.unit_ids)
-        self._lives[receipt.shard] = receipt.life
         if len(new):
             self.last_accept_at = now
             samples = int(self.plan.samples(new).sum())
@@ -250,11 +262,9 @@ class Ledger:
         """What one of n_shards merges has accepted, now and in all; returns how many units are queued again for it.
 
         accepted: (n,) i8 unit numbers. Units of that shard which were accepted before and are not among them were lost
-        with an earlier life of that merge. Ignored if a later life was heard of. Raise ValueError for units that are
-        not of the shard.
+        with another life of that merge, whose receipts count no more. Raise ValueError for units that are not of the
+        shard.
         """
-        if life < self._lives.get(shard, 0):
-            return 0
         accepted = np.asarray(accepted, "i8")
         everything = np.arange(self.plan.n_units)
         mine = shard_of_tile(self.plan.units(everything)["tile"], self.plan.width, self.plan.height, n_shards) == shard
@@ -295,7 +305,7 @@ class Ledger:
         return self._put_back(lease, ids)
 
     def expire(self, now: float) -> int:
-        """Put back what was rendered but not accepted for too long; returns how many units. It may still be accepted."""
+        """Put back what was rendered long ago and not accepted; returns how many units. They may still be accepted."""
         lost = [
             lease
             for lease in self._leases.values()

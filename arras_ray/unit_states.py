@@ -74,6 +74,13 @@ class UnitStates:
             self._first_queued = int(queued[-1]) + 1
         self._state[ids] = lease_id
 
+    def set_apart(self, ids: np.ndarray) -> None:
+        """Those of the units that are queued shall be leased alone."""
+        queued = ids[self._state[ids] == QUEUED]
+        self.queued_samples -= int(self._plan.samples(queued).sum())
+        self._state[queued] = APART
+        self._apart.update(queued.tolist())
+
     def held_alone(self, lease_id: int, ids: np.ndarray) -> np.ndarray:
         """Those of the units that this lease holds and no other: (<= n,) i8."""
         alone: np.ndarray = ids[(self._state[ids] == lease_id) & (self._second[ids] == NOBODY)]

@@ -28,7 +28,6 @@ LINES: tuple[tuple[str, ...], ...] = (
         "tallies",
         "failures",
         "pace",
-        "pace",
         "film",
         "frame_receiver",
     ),

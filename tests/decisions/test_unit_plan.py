@@ -84,3 +84,34 @@ def test_a_4k_plan_of_1024_samples_is_small() -> None:
     plan = UnitPlan(3840, 2160, 1024)
     assert plan.n_units == 2040 * 66
     assert int(plan.samples(np.arange(plan.n_units)).sum()) == 3840 * 2160 * 1024
+
+
+@pytest.mark.parametrize(
+    ("spp", "earlier", "ends"),
+    [
+        (20, (1, 4, 16, 20), (1, 4, 16, 20)),
+        (64, (1, 4, 16, 20), (1, 4, 16, 20, 32, 48, 64)),
+        (64, (1, 2), (1, 2, 4, 16, 32, 48, 64)),
+        (3, (1, 2), (1, 2, 3)),
+        (40, (1, 4, 16, 32, 33), (1, 4, 16, 32, 33, 40)),
+        (9, (), (1, 4, 9)),
+    ],
+)
+def test_a_plan_goes_on_from_an_earlier_one(spp: int, earlier: tuple[int, ...], ends: tuple[int, ...]) -> None:
+    plan = UnitPlan(300, 200, spp, earlier)
+    assert plan.ends == ends
+    if earlier:
+        before = UnitPlan(300, 200, earlier[-1], earlier)
+        ids = np.arange(before.n_units)
+        assert np.array_equal(plan.units(ids), before.units(ids))
+    everything = np.arange(plan.n_units)
+    assert int(plan.samples(everything).sum()) == plan.total_samples
+    assert (everything // plan.n_tiles == np.searchsorted(ends, plan.units(everything)["begin"], side="right")).all()
+
+
+def test_an_earlier_plan_cannot_be_cut_short_or_fall() -> None:
+    with pytest.raises(ValueError, match="20 spp cannot go on to only 19"):
+        UnitPlan(TILE, TILE, 19, (1, 4, 16, 20))
+    for ends in ((4, 4), (4, 1), (0, 1), (-1, 1)):
+        with pytest.raises(ValueError, match="rising"):
+            UnitPlan(TILE, TILE, 19, ends)

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,15 @@ import numpy as np
 
 from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ReadyTimeout
 from arras_ray.film import place_tiles
-from arras_ray.messages import ProgressiveFrame, RDLMessage, RenderStatus
+from arras_ray.ledger import Deadlines
+from arras_ray.messages import FilmState, ProgressiveFrame, RDLMessage, RenderStatus
+from arras_ray.shards import Shards
 from arras_ray.versions import versions
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
-    from arras_ray.actors.supervisor import Parties
+    from arras_ray.actors.orders import Parties, SessionState
+    from arras_ray.checkpoint import Checkpoint
     from arras_ray.session_definition import SessionDefinition
 
 READY_SECONDS = 30.0
@@ -42,20 +45,24 @@ them from answering. One that answers may take any time: scenes can be large."""
 CALL_SECONDS = 30.0
 """No call to an actor is waited for longer: its node may be frozen."""
 
+ASK_SECONDS = 3.0
+"""For what a computation answers at once, if it is there."""
+
 KEEP_ALIVE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 0.8
 """After a stop the leases under way get so long to end; then the picture is taken as it is."""
 
-REASON_SECONDS = 3.0
-"""A supervisor knows within so long why one of its computations ended."""
+HEAD_SECONDS = 5.0
+"""A supervisor that was not reached for so long may be away with the head, which is asked then."""
 
-PASSING = 3
-"""So many failed calls in a row are more than a moment's trouble."""
+LOST_SECONDS = 30.0
+"""A supervisor that was not reached for so long will not come back."""
+
+BACK_SECONDS = 60.0
+"""So long a picture is waited for whose merge has to be replaced."""
 
 OVER = ("finished", "cancelled", "failed")
-
-STATUS_ORDER = ("STARTED", "RENDERING", "CANCELLED", "FINISHED")
 
 
 def render_session(
@@ -68,25 +75,41 @@ def render_session(
     name: str | None = None,
     time_limit: float | None = None,
     engine: str | None = None,
+    resume: Checkpoint | None = None,
+    deadlines: Deadlines | None = None,
+    enforce_memory: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> SessionRender:
     """Start a session and wait until it renders.
 
     num_mcrt overrides the length of the definition's mcrt array, num_cores the cores of each mcrt. name: of the
     session, unique in the cluster; made up if absent. time_limit: seconds from the first lease. engine:
-    module:function that makes another engine than the package's. report(stage) is called for each stage on the way:
-    placing, loading, compiling, rendering.
+    module:function that makes another engine than the package's. resume: what the picture begins with. deadlines: of
+    leases. enforce_memory: end computations that take more than their memoryMB. report(stage) is called for each stage
+    on the way: placing, loading, compiling, rendering.
 
     Raise ResourcesError, ReadyTimeout, SceneError, ClusterError or ComputationError; nothing of the session is left.
     """
     from arras_ray.actors import launch
     from arras_ray.actors.mcrt import ENGINE
-    from arras_ray.actors.supervisor import Order
+    from arras_ray.actors.orders import Order
 
     computations = definition.expand(num_mcrt)
     definition.check_render(computations)
     session = name or f"{definition.name}-{secrets.token_hex(2)}"
-    order = Order(computations, message, versions(), engine or ENGINE, num_cores, time_limit)
+    order = Order(
+        computations,
+        message,
+        versions(),
+        engine or ENGINE,
+        num_cores,
+        time_limit,
+        most_mcrts=definition.most_mcrts,
+        resumed=resume.state if resume is not None else None,
+        earlier_ends=resume.begun if resume is not None else (),
+        enforce_memory=enforce_memory,
+        deadlines=deadlines or Deadlines(),
+    )
     tell = report or (lambda stage: None)
     tell("placing")
     try:
@@ -106,126 +129,137 @@ def render_session(
 
 
 class SessionRender:
-    """A render under way on Ray. width, height: pixels; spp: samples a pixel in all."""
+    """A render under way on Ray. width, height: pixels; spp: samples a pixel in all.
+
+    error: what the session has failed of, as far as is known. Whatever of the session dies, its methods go on once it
+    was replaced; only a session that has ended as a whole makes them raise.
+    """
 
     def __init__(self, name: str, supervisor: Any, cluster: Cluster) -> None:
         self.name = name
         self.width = 0
         self.height = 0
         self.spp = 0
+        self.error: ArrasRayError | None = None
         self._cluster = cluster
         self._supervisor = supervisor
-        self._parties: Parties | None = None
-        self._error: ArrasRayError | None = None
+        self._state: SessionState | None = None
         self._last: RenderStatus | None = None
-        self._misses = 0  # calls for the status that failed, in a row
+        self._reached_at = time.monotonic()
+        self._shards = Shards()
         self._version = 0
-        self._shards: list[_Shard] = []
-        self._frames: dict[Any, int] = {}  # frames asked for, by merge
         self._stopped_at: float | None = None
+        self._settled = False
         self._closed = threading.Event()
 
     def start(self, tell: Callable[[str], None]) -> None:
-        """Have the session placed, and wait until its first mcrts are ready and the render begins."""
-        try:
-            self._parties = self._ask(self._supervisor.create.remote(), READY_SECONDS)
-        except ComputationError as error:
-            if error.fields.get("how") != "silent":
-                raise
-            raise self._late("placing") from error
-        self._shards = [_Shard() for _ in self._parties.merges]
-        threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
-        told = ""
+        """Wait until the session is placed, its first mcrts are ready and the render begins."""
+        began = time.monotonic()
+        told: list[str] = []
         while True:
-            state = self._ask(self._supervisor.state.remote())
-            if state.error is not None:
-                raise state.error
-            if state.stage != told:
-                told = state.stage
-                tell(told)
-            if told == "rendering":
+            state = self._hear_supervisor()
+            if self.error is not None:
+                raise self.error
+            if state is not None and state.stage not in told:
+                told.append(state.stage)
+                tell(state.stage)
+            stage = told[-1] if told else "placing"
+            if state is not None and stage == "rendering":
                 break
-            if state.silent > (COMPILE_SECONDS if told == "compiling" else SILENT_SECONDS):
-                raise self._late(told)
+            silent = state.silent if state is not None and stage != "placing" else time.monotonic() - began
+            limits = {"placing": READY_SECONDS, "compiling": COMPILE_SECONDS}
+            if silent > limits.get(stage, SILENT_SECONDS):
+                raise ReadyTimeout(
+                    f"session {self.name} was not ready in time: it is still {stage}",
+                    hint="the nodes may be busy; `ray status` shows what runs",
+                )
             time.sleep(LOOK_SECONDS)
+        assert state.loaded is not None
         self.width, self.height, self.spp = state.loaded.width, state.loaded.height, state.loaded.spp
-
-    def _late(self, stage: str) -> ReadyTimeout:
-        return ReadyTimeout(
-            f"session {self.name} was not ready in time: it is still {stage}",
-            hint="the nodes may be busy; `ray status` shows what runs",
-        )
+        threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
 
     def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
         """Tiles that changed after version `since` of an earlier frame (0: all); None when nothing did within
         `timeout` seconds, or ever will. With several merges a frame may hold the tiles of some of them."""
         if since != self._version:
-            self._shards, self._frames = [_Shard() for _ in self._running.merges], {}
+            self._shards = Shards()
         deadline = time.monotonic() + timeout
-        while parts := self._next_parts(max(0.0, deadline - time.monotonic())):
-            news = [part for i, part in parts if self._shards[i].is_news(part)]
-            for i, part in parts:
-                self._shards[i].take(part)
+        while True:
+            parties = self._parties
+            left = deadline - time.monotonic()
+            news = self._shards.news(parties.merges, parties.lives[1:], max(0.0, left)) if parties else []
             if news:
                 self._version += 1
-                return self._joined(news)
-        return None
-
-    def _next_parts(self, timeout: float) -> list[tuple[int, ProgressiveFrame]]:
-        """Frames of the merges that have one, with the merges' numbers; every merge that goes on is asked by then."""
-        import ray
-
-        asked = set(self._frames.values())
-        for i, merge in enumerate(self._running.merges):
-            if i not in asked and not self._shards[i].over:
-                self._frames[merge.frame.remote(self._shards[i].version, max(timeout, LOOK_SECONDS))] = i
-        parts: list[tuple[int, ProgressiveFrame]] = []
-        deadline = time.monotonic() + timeout
-        while self._frames and not parts:
-            left = max(0.0, deadline - time.monotonic())
-            ready, waiting = ray.wait(list(self._frames), num_returns=1, timeout=left)
-            if not ready:
-                break
-            if waiting:
-                ready += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
-            for ref in ready:
-                i = self._frames.pop(ref)
-                part = self._ask(ref)
-                if part is not None:
-                    parts.append((i, part))
-        return parts
+                return self._shards.joined(news, self.width, self.height, self._version)
+            if left <= 0 or self._shards.over or self.error is not None:
+                return None
+            if parties is None or self._shards.away:
+                time.sleep(LOOK_SECONDS)
 
     def status(self) -> RenderStatus:
         """Where the render stands, as far as known. A session that ended by itself is "failed", with its error."""
-        if self._error is None:
-            try:
-                self._last = self._ask(self._running.dispatch.status.remote())
-                self._misses = 0
-                return self._last
-            except ArrasRayError as error:
-                self._misses += 1
-                if _lasting(error, self._misses):
-                    self._error = self._error or error
+        parties = self._parties
+        if self.error is None and parties is not None:
+            with suppress(ArrasRayError):  # a dispatch that is gone is replaced; until then the last word stands
+                status = self._ask(parties.dispatch.status.remote(), ASK_SECONDS)
+                begins = status.stage == "loading" and self._last is not None
+                self._last = status if not begins else self._last
         last = self._last or RenderStatus("loading", 0, 0, 0.0, 0.0)
-        if self._error is None:
+        if last.stage in OVER and not self._settled:
+            self._settled = True
+            with suppress(ArrasRayError):
+                self._state = self._ask(self._supervisor.settle.remote(), ASK_SECONDS)
+        told = self._state.warnings if self._state is not None else ()
+        last = replace(last, warnings=(*last.warnings, *(text for text in told if text not in last.warnings)))
+        if self.error is None or last.stage == "failed":
             return last
-        return replace(last, stage="failed", error=str(self._error))
+        return replace(last, stage="failed", error=str(self.error))
 
     def stop(self) -> None:
         """Lease nothing more and cancel what renders. What was accepted, and what is finished by then, stays."""
         self._stopped_at = time.monotonic()
-        self._ask(self._running.dispatch.stop.remote())
+        parties = self._parties
+        if parties is not None:
+            self._ask(parties.dispatch.stop.remote(), ASK_SECONDS)
 
     def final(self) -> np.ndarray:
-        """The picture of what was accepted: (height, width, 4) float32 R G B A, rows from the bottom up."""
+        """The picture of what was accepted: (height, width, 4) float32 R G B A, rows from the bottom up.
+
+        Of a finished render it is whole, also when a merge dies now: then its replacement is waited for.
+        """
         if self._stopped_at is not None:
             while self.status().stage not in OVER and time.monotonic() < self._stopped_at + STOP_SECONDS:
                 time.sleep(LOOK_SECONDS / 5)
+        deadline = time.monotonic() + BACK_SECONDS
+        whole = self.status().stage == "finished" and self._last is not None
+        whole = whole and self._last is not None and self._last.samples == self._last.total_samples
+        while True:
+            try:
+                frames = self._of_all_merges("final")
+                if not whole or sum(frame.progress for frame in frames) >= 1.0 - 1e-9:
+                    break
+            except ArrasRayError as error:
+                if self.error is not None or time.monotonic() > deadline:
+                    raise self.error or error from None
+            if time.monotonic() > deadline:
+                break
+            time.sleep(LOOK_SECONDS)
         picture = np.zeros((self.height, self.width, 4), "f4")
-        for ref in [merge.final.remote() for merge in self._running.merges]:
-            frame = self._ask(ref)
+        for frame in frames:
             place_tiles(picture, frame.tiles, frame.pixels)
         return picture
+
+    def save(self) -> list[FilmState]:
+        """What was accepted, exactly: the film of each merge, as it is now or, of one that is gone, was saved."""
+        try:
+            states = self._of_all_merges("save")
+        except ArrasRayError:
+            states = self._ask(self._supervisor.saved.remote())
+        return [state for state in states if state is not None]
+
+    def log(self) -> np.ndarray:
+        """All accepted units in the order in which each merge accepted them: (n,) i8."""
+        return np.concatenate(self._of_all_merges("log"))
 
     def where(self) -> list[dict[str, Any]]:
         """Where each computation runs: computation, node, pid, threads, samples, and its bundle's cpus and memory."""
@@ -251,16 +285,20 @@ class SessionRender:
         from ray.exceptions import RayError
 
         from arras_ray.actors import launch
+        from arras_ray.actors.supervisor import take_down
 
         if self._closed.is_set():
             return
         self._closed.set()
         try:
-            with suppress(RayError):  # what a supervisor made ends with it
-                ray.get(self._supervisor.end.remote(), timeout=CALL_SECONDS)
-        finally:
+            ray.get(self._supervisor.end.remote(), timeout=CALL_SECONDS)
+        except RayError:  # it is being started again, or is gone: what it has made is found by its name
             with suppress(RayError):
                 ray.kill(self._supervisor)
+            with suppress(Exception):
+                take_down(self.name)
+        with suppress(RayError):
+            ray.kill(self._supervisor)
         deadline = time.monotonic() + CALL_SECONDS
         with suppress(RayError):
             while self.name in launch.sessions() and time.monotonic() < deadline:
@@ -276,27 +314,53 @@ class SessionRender:
             self.close()
 
     @property
-    def _running(self) -> Parties:
-        assert self._parties is not None, "the session was not started"
-        return self._parties
+    def _parties(self) -> Parties | None:
+        return self._state.parties if self._state is not None else None
+
+    def _of_all_merges(self, method: str) -> list[Any]:
+        """The answers of all merges. Raise ArrasRayError if one is not there."""
+        parties = self._parties
+        if parties is None:
+            raise ComputationError(f"session {self.name} has no merge at the moment", how="unreachable")
+        return [self._ask(ref) for ref in [getattr(merge, method).remote() for merge in parties.merges]]
 
     def _keep_alive(self) -> None:
-        """Tell the supervisor every second that this client lives, and hear whether the session does."""
-        misses = 0
-        while not self._closed.wait(KEEP_ALIVE_SECONDS):
-            try:
-                error = self._ask(self._supervisor.keep_alive.remote())
-                misses = 0
-            except ArrasRayError as lost:
-                misses += 1
-                error = lost if _lasting(lost, misses) else None
-            if error is not None and not self._closed.is_set():
-                self._error = self._error or error
-                if misses:
-                    return  # a session that failed is kept for its picture, one that is gone is not
+        """Tell the supervisor every second that this client lives, and hear where the session stands."""
+        while not self._closed.wait(KEEP_ALIVE_SECONDS if self._parties is not None else LOOK_SECONDS):
+            self._hear_supervisor()
+            if self.error is not None and self._state is None:
+                return
+
+    def _hear_supervisor(self) -> SessionState | None:
+        """Where the session stands; None while its supervisor is not reached. What ends the session is in `error`."""
+        try:
+            state: SessionState = self._ask(self._supervisor.keep_alive.remote(), ASK_SECONDS)
+        except ArrasRayError as error:
+            if not self._closed.is_set() and self.error is None:
+                self.error = self._judge(error)
+            return None
+        self._reached_at = time.monotonic()
+        self._state = state
+        self.error = self.error or state.error
+        return state
+
+    def _judge(self, error: ArrasRayError) -> ArrasRayError | None:
+        """Whether a supervisor that was not reached means the end."""
+        from arras_ray.actors.cluster import is_alive
+
+        if isinstance(error, ClusterError) or error.fields.get("how") not in ("silent", "unreachable"):
+            return error
+        away = time.monotonic() - self._reached_at
+        if away > HEAD_SECONDS and not is_alive(self._cluster.address):
+            return ClusterError(
+                f"the head of the cluster at {self._cluster.address} is lost, and session {self.name} with it",
+                hint="a checkpoint (--checkpoint FILE) goes on with --resume FILE once a cluster is there again",
+                address=self._cluster.address,
+            )
+        return error if away > LOST_SECONDS else None
 
     def _ask(self, ref: Any, timeout: float = CALL_SECONDS) -> Any:
-        """The answer of an actor. Its own errors come as they were raised; of its death the supervisor tells why."""
+        """The answer of an actor. Its own errors come as they were raised."""
         import ray
         from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
@@ -313,65 +377,6 @@ class SessionRender:
         except ActorUnavailableError as error:
             raise ComputationError(f"session {self.name} cannot be reached", how="unreachable") from error
         except RayActorError as error:
-            raise self._why_ended(error) from error
+            raise ended(error, f"session {self.name}", "ended") from error
         except RayError as error:
             raise ComputationError(f"session {self.name} failed: {sentence(error)}", how="unreachable") from error
-
-    def _why_ended(self, error: Exception) -> ArrasRayError:
-        """The supervisor's reason for the death of a computation: it may hear of it later than we do."""
-        import ray
-        from ray.exceptions import RayError
-
-        from arras_ray.actors.reasons import NO_IMPORT, ended
-
-        if NO_IMPORT in str(error):
-            return ended(error, f"session {self.name}", "died")
-        deadline = time.monotonic() + REASON_SECONDS
-        try:
-            while time.monotonic() < deadline:
-                state = ray.get(self._supervisor.state.remote(), timeout=REASON_SECONDS)
-                if state.error is not None:
-                    known: ArrasRayError = state.error
-                    return known
-                time.sleep(LOOK_SECONDS)
-        except RayError:
-            return ComputationError(f"session {self.name} has ended: its supervisor died", how="died")
-        return ComputationError(f"session {self.name} has ended: one of its processes died", how="died")
-
-    def _joined(self, parts: list[ProgressiveFrame]) -> ProgressiveFrame:
-        """One frame of the frames of several merges. It is FINISHED when all of them are."""
-        status = min((shard.status for shard in self._shards), key=STATUS_ORDER.index)
-        return ProgressiveFrame(
-            sync_id=parts[0].sync_id,
-            width=self.width,
-            height=self.height,
-            version=self._version,
-            tiles=np.concatenate([part.tiles for part in parts]),
-            pixels=np.concatenate([part.pixels for part in parts]),
-            progress=sum(shard.progress for shard in self._shards),
-            status="RENDERING" if status == "STARTED" else status,
-        )
-
-
-def _lasting(error: ArrasRayError, times: int) -> bool:
-    """Whether an error is more than a moment's trouble, when it came so many times in a row."""
-    return error.fields.get("how") != "unreachable" or times >= PASSING
-
-
-@dataclass
-class _Shard:
-    """What the last frame of a merge said."""
-
-    version: int = 0
-    progress: float = 0.0
-    status: str = "STARTED"
-
-    @property
-    def over(self) -> bool:
-        return self.status in ("FINISHED", "CANCELLED")
-
-    def is_news(self, part: ProgressiveFrame) -> bool:
-        return bool(len(part.tiles)) or part.status != self.status
-
-    def take(self, part: ProgressiveFrame) -> None:
-        self.version, self.progress, self.status = part.version, part.progress, part.status

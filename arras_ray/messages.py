@@ -96,7 +96,7 @@ class Receipt:
     shard: int = 0
     """Which of the merges it was."""
     life: int = 0
-    """Rises when that merge is replaced: what an earlier one accepted and did not save counts no more."""
+    """Another one when that merge was replaced: what the one before accepted and did not save counts no more."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,18 @@ class McrtRow:
 
 
 @dataclass(frozen=True)
+class FailedPixels:
+    """Raster pixels (left, bottom) to (right, top), both included, and samples [begin, end) that cannot be rendered."""
+
+    left: int
+    bottom: int
+    right: int
+    top: int
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
 class RenderStatus:
     """Where a render stands. seconds count from the first lease; samples are camera samples of all pixels."""
 
@@ -175,6 +187,8 @@ class RenderStatus:
     bad_samples: int = 0
     first_bad: BadSample | None = None
     error: str = ""
+    failed: FailedPixels | None = None
+    """What no mcrt could render, if that is why it failed."""
 
 
 def tile_grid(width: int, height: int) -> tuple[int, int]:

@@ -109,6 +109,20 @@ class SessionDefinition:
             seen.add(computation.name)
         return tuple(computations)
 
+    @property
+    def most_mcrts(self) -> int:
+        """How many mcrts may come by themselves: arrayMax of the mcrt array, 0 where there is none."""
+        most = 0
+        for base, block in self.blocks.items():
+            if "arrayMax" in block and self._kind(base) == "mcrt":
+                number = self._number(block["arrayMax"], (base, "arrayMax"))
+                if number != int(number) or not 1 <= number <= MAX_COMPUTATIONS:
+                    self._fail(
+                        f"an array cannot have up to {number} elements", (base, "arrayMax"), "Give a whole number."
+                    )
+                most = max(most, int(number))
+        return most
+
     def check_render(self, computations: tuple[Computation, ...]) -> None:
         """Raise DefinitionError unless these can render: one dispatch, an mcrt or more, a merge or more."""
         for kind in KINDS.values():

@@ -137,7 +137,7 @@ def find(address: str | None) -> Address | None:
     if found is not None and found.host_port != "auto":
         return found
     here = _address_on_this_machine()
-    if here and _answers(here):
+    if here and is_alive(here):
         return Address(here, "machine")
     if found is not None:
         raise ClusterError(
@@ -196,7 +196,8 @@ def _address_on_this_machine() -> str:
         return ""
 
 
-def _answers(host_port: str) -> bool:
+def is_alive(host_port: str) -> bool:
+    """Whether a head answers there, with or without a token."""
     try:
         _check_alive(host_port, "")
     except ClusterError as error:

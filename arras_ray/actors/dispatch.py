@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from arras_ray.actors.handshake import Joined, join
+from arras_ray.actors.handshake import Heart, Joined, Kept, Picture, Pulse, join
 from arras_ray.actors.mcrt import LeaseEnd
 from arras_ray.actors.pool import ActorPool
 from arras_ray.actors.reasons import sentence
-from arras_ray.ledger import Ledger
-from arras_ray.messages import Lease, McrtRow, Receipt, RenderStatus
+from arras_ray.ledger import BadUnit, Deadlines, Ledger
+from arras_ray.messages import TILE, FailedPixels, Lease, McrtRow, Receipt, RenderStatus, tile_grid
 from arras_ray.unit_plan import UnitPlan
 
 LEASE_SECONDS = 0.5
@@ -28,6 +28,9 @@ WINDOW = 2
 MAX_UNREAD = 8
 """Parts in a row that merge cannot read; then it never will."""
 
+TICK_SECONDS = 0.25
+"""Between two looks for leases that are late: nothing else happens when the last ones are out."""
+
 
 @dataclass
 class _Seen:
@@ -36,6 +39,7 @@ class _Seen:
     node: str
     threads: int
     state: str
+    life: int = -1
 
 
 class Dispatch:
@@ -44,86 +48,151 @@ class Dispatch:
     time_limit: seconds from the first lease after which the render ends as finished with what it has.
     """
 
-    def __init__(self, name: str, session: str, *, time_limit: float | None = None) -> None:
+    def __init__(
+        self, name: str, session: str, life: int, *, time_limit: float | None = None, deadlines: Deadlines | None = None
+    ) -> None:
         self.name = name
         self.session = session
+        self.life = life
+        self._heart = Heart()
         self._time_limit = time_limit
+        self._deadlines = deadlines or Deadlines()
         self._lock = threading.RLock()
         self._ledger: Ledger | None = None
         self._merges: list[Any] = []
+        self._lives: list[int] = []
+        self._early: list[Receipt] = []
+        """Receipts that came before the ledger."""
         self._mcrts: dict[str, _Seen] = {}
         self._warnings: list[str] = []
         self._stage = "loading"
         self._error = ""
+        self._failed: FailedPixels | None = None
         self._unread = 0  # parts in a row
         self._early_end = ""
+        self._earlier_seconds = 0.0
+        self._earlier_samples = 0
         self._over_at: float | None = None
-        self._pool = ActorPool(self._next_lease, self._lease_ended, self.mcrt_lost, self.fail)
+        self._pool = ActorPool(self._next_lease, self._lease_ended, self._mcrt_died, self.fail)
+        threading.Thread(target=self._tick, name="ticks", daemon=True).start()
 
     def __repr__(self) -> str:
         return f"{self.name} of {self.session}"
 
-    def join(self) -> Joined:
-        """Where this computation runs."""
-        return join(self.name)
+    def join(self, enforce_memory: bool = False) -> Joined:
+        """Where this computation runs. enforce_memory: it is killed when it takes more than its bundle has."""
+        return join(self.name, self.session, self.life, enforce_memory)
 
-    def ping(self) -> str:
-        """The state this computation is in."""
-        return "ready"
-
-    def begin(self, sync_id: int, width: int, height: int, spp: int, merges: list[Any]) -> None:
-        """Start leasing a picture of width x height pixels and spp samples a pixel. Merges: one for each shard."""
+    def ping(self) -> Pulse:
+        """A heartbeat, with what the supervisor has to see to."""
         with self._lock:
-            if self._over_at is not None:
-                return
-            self._merges = merges
-            plan = UnitPlan(width, height, spp)
-            self._ledger = Ledger(plan, sync_id=sync_id, window=WINDOW, target_seconds=LEASE_SECONDS)
-            self._stage = "rendering"
-            for name in self._pool.members:
-                self._ledger.join(name, self._mcrts[name].threads)
-        self._pool.pump()
+            ledger, lives, stage, seconds = self._ledger, tuple(self._lives), self._stage, self._seconds()
+            if ledger is None:
+                return self._heart.beat("ready", stage=stage)
+            hung = tuple(name for name, _ in ledger.overdue(time.monotonic())) if self._over_at is None else ()
+            drained = tuple(name for name in self._mcrts if ledger.drained(name))
+            left_out = ledger.left_out
+        more = {"hung": hung, "drained": drained, "left_out": left_out, "stage": stage, "seconds": seconds}
+        return self._heart.beat("ready", begun=True, lives=lives, **more)
+
+    def begin(self, picture: Picture, merges: list[Any], kept: list[Kept], seconds: float) -> None:
+        """Start leasing what the merges, one for each shard, have not accepted yet. seconds: since the first lease,
+        where a dispatch that died has begun before."""
+        with self._or_fail():
+            with self._lock:
+                if self._over_at is not None or self._ledger is not None:
+                    return
+                plan = UnitPlan(picture.width, picture.height, picture.spp, picture.earlier_ends)
+                ledger = Ledger(
+                    plan,
+                    sync_id=picture.sync_id,
+                    window=WINDOW,
+                    target_seconds=LEASE_SECONDS,
+                    first_lease_id=1 + self.life,
+                    deadlines=self._deadlines,
+                )
+                for one in kept:
+                    ledger.restore(one.shard, len(merges), one.unit_ids, one.tally, one.life)
+                self._merges, self._lives = list(merges), [one.life for one in kept]
+                self._earlier_seconds, self._earlier_samples = seconds, ledger.samples
+                self._ledger = ledger
+                self._stage = "rendering"
+                for name in self._pool.members:
+                    ledger.join(name, self._mcrts[name].threads)
+                for receipt in self._early:
+                    ledger.accept(receipt, time.monotonic())
+                self._settle()
+            self._pool.pump()
+
+    def merge_back(self, merge: Any, kept: Kept) -> None:
+        """A merge took the place of one that is gone; what that one had not saved is leased again."""
+        with self._or_fail():
+            with self._lock:
+                assert self._ledger is not None
+                self._merges[kept.shard], self._lives[kept.shard] = merge, kept.life
+                again = self._ledger.restore(kept.shard, len(self._merges), kept.unit_ids, kept.tally, kept.life)
+                if again and self._stage == "finished" and not self._early_end:
+                    self._stage, self._over_at = "rendering", None
+                if self._over_at is not None:
+                    self._finish(merge)
+            self._pool.pump()
 
     def mcrt_state(self, name: str, node: str, threads: int, state: str) -> None:
-        """An mcrt that cannot take leases yet: starting, loading or compiling."""
+        """An mcrt that cannot take leases: starting, loading, compiling or absent."""
         with self._lock:
             self._mcrts[name] = _Seen(node, threads, state)
 
-    def mcrt_ready(self, name: str, node: str, threads: int, actor: Any, warnings: tuple[str, ...]) -> None:
+    def mcrt_ready(self, name: str, node: str, threads: int, actor: Any, life: int, warnings: tuple[str, ...]) -> None:
         """An mcrt can take leases from now on. `warnings` that were not heard before are kept."""
         with self._or_fail():
             with self._lock:
-                self._mcrts[name] = _Seen(node, threads, "ready")
+                seen = self._mcrts.get(name)
+                if seen is not None and seen.life == life and seen.state == "ready":
+                    return
+                self._mcrts[name] = _Seen(node, threads, "ready", life)
                 for text in warnings:
                     self._warn(text)
+                self._pool.remove(name)
                 self._pool.add(name, actor)
                 if self._ledger is not None:
                     self._ledger.join(name, threads)
             self._pool.pump()
 
-    def mcrt_lost(self, name: str, reason: str) -> None:
-        """An mcrt is gone: what it held is leased again. Told more than once it counts once."""
+    def mcrt_lost(self, name: str, life: int) -> None:
+        """A life of an mcrt is over: what it held is leased again. Told more than once it counts once."""
         with self._or_fail():
-            self._pool.remove(name)
             with self._lock:
                 seen = self._mcrts.get(name)
-                if seen is None or seen.state == "lost" or self._over_at is not None:
+                if seen is None or seen.life != life or seen.state == "lost":
                     return
+                self._pool.remove(name)
                 seen.state = "lost"
-                units = self._ledger.leave(name) if self._ledger is not None else 0
-                again = f"; its {units} units are rendered by others" if units else ""
-                self._warn(f"{name} on {seen.node} was lost: {reason}{again}")
-                if all(other.state == "lost" for other in self._mcrts.values()):
-                    self._fail(f"no mcrt is left; the last one was {name}: {reason}")
-                else:
+                if self._ledger is not None:
+                    self._ledger.leave(name)
+                self._settle()
+            self._pool.pump()
+
+    def blame(self, name: str, life: int, reason: str) -> None:
+        """An mcrt that was lost had crashed or hung: what it was rendering may be why."""
+        with self._or_fail():
+            with self._lock:
+                if self._ledger is not None:
+                    self._ledger.blame(name, reason)
                     self._settle()
             self._pool.pump()
+
+    def drain(self, name: str) -> None:
+        """Lease an mcrt nothing more; heartbeats tell when it has ended what it holds."""
+        with self._lock:
+            if self._ledger is not None:
+                self._ledger.drain(name)
 
     def receipts(self, batch: list[Receipt]) -> None:
         """Merge accepted parts: their units are done and their leases' credits free."""
         with self._or_fail():
             with self._lock:
                 if self._ledger is None:
+                    self._early += batch
                     return
                 self._unread = 0
                 for receipt in batch:
@@ -156,10 +225,7 @@ class Dispatch:
         """Where the render stands."""
         with self._lock:
             ledger = self._ledger
-            if ledger is None or ledger.first_lease_at is None:
-                seconds = 0.0
-            else:
-                seconds = (self._over_at or time.monotonic()) - ledger.first_lease_at
+            seconds = self._seconds()
             samples = ledger.samples if ledger is not None else 0
             compiling = any(seen.state == "compiling" for seen in self._mcrts.values())
             return RenderStatus(
@@ -167,13 +233,19 @@ class Dispatch:
                 samples=samples,
                 total_samples=ledger.total_samples if ledger is not None else 0,
                 seconds=seconds,
-                rate=samples / seconds if seconds > 0 else 0.0,
+                rate=(samples - self._earlier_samples) / here if (here := seconds - self._earlier_seconds) > 0 else 0.0,
                 mcrts=self._rows(),
                 warnings=tuple(self._warnings),
                 bad_samples=ledger.bad_samples if ledger is not None else 0,
                 first_bad=ledger.first_bad if ledger is not None else None,
                 error=self._error,
+                failed=self._failed,
             )
+
+    def _seconds(self) -> float:
+        """Seconds since the first lease, by this dispatch or those before it; until the end if it is over."""
+        began = self._ledger.first_lease_at if self._ledger is not None else None
+        return self._earlier_seconds + ((self._over_at or time.monotonic()) - began if began is not None else 0.0)
 
     @contextmanager
     def _or_fail(self) -> Iterator[None]:
@@ -191,7 +263,8 @@ class Dispatch:
             if row is None:
                 rows.append(McrtRow(name, seen.node, seen.threads, 0, 0.0, 0, seen.state))
             else:
-                rows.append(McrtRow(name, seen.node, seen.threads, row.samples, row.rate, row.open_leases, row.state))
+                state = row.state if seen.state == "ready" else seen.state
+                rows.append(McrtRow(name, seen.node, seen.threads, row.samples, row.rate, row.open_leases, state))
         return tuple(rows)
 
     def _next_lease(self, name: str) -> Lease | None:
@@ -201,19 +274,42 @@ class Dispatch:
             first = self._ledger.first_lease_at is None
             lease = self._ledger.lease(name, time.monotonic())
             if lease is not None and first and self._time_limit is not None:
-                timer = threading.Timer(self._time_limit, self._end_early, ("finished",))
+                left = max(0.0, self._time_limit - self._earlier_seconds)
+                timer = threading.Timer(left, self._end_early, ("finished",))
                 timer.daemon = True
                 timer.start()
             return lease
 
     def _lease_ended(self, name: str, end: LeaseEnd) -> None:
-        if not len(end.unfinished):
-            return
-        with self._lock:
-            if self._ledger is not None:
-                self._ledger.release(end.lease_id, end.unfinished)
+        with self._or_fail():
+            with self._lock:
+                if self._ledger is None:
+                    return
+                now = time.monotonic()
+                self._ledger.rendered(end.lease_id, now)
+                if len(end.unfinished):
+                    self._ledger.release(end.lease_id, end.unfinished)
+                for unit, reason in end.failed:
+                    self._ledger.fail(end.lease_id, np.array([unit]), reason, now)
+                    self._warn(f"{name} could not render a unit: {reason}")
                 self._settle()
-        self._pool.pump()
+            if len(end.unfinished) or end.failed:
+                self._pool.pump()
+
+    def _mcrt_died(self, name: str, reason: str) -> None:
+        """The pool has noticed before the supervisor did."""
+        seen = self._mcrts.get(name)
+        if seen is not None:
+            self.mcrt_lost(name, seen.life)
+
+    def _tick(self) -> None:
+        while True:
+            time.sleep(TICK_SECONDS)
+            with self._lock:
+                idle = self._ledger is None or self._over_at is not None
+            if not idle:
+                with self._or_fail():
+                    self._pool.pump()
 
     def _end_early(self, stage: str) -> None:
         """Lease nothing more and cancel the leases under way; once they have ended the render is in `stage`."""
@@ -229,13 +325,27 @@ class Dispatch:
             actor.cancel.remote(sync_id)
 
     def _settle(self) -> None:
-        """The render is over when all is accepted, or nothing is leased and nothing more will be."""
+        """The render is over when all is accepted, or nothing is leased and nothing more will be; or cannot end."""
         if self._ledger is None:
             return
         if self._ledger.done:
             self._over("finished")
         elif self._early_end and not self._ledger.open_units:
             self._over(self._early_end)
+        elif (bad := self._ledger.bad_unit) is not None:
+            self._give_up(bad)
+
+    def _give_up(self, bad: BadUnit) -> None:
+        """A unit that nobody can render."""
+        assert self._ledger is not None
+        plan = self._ledger.plan
+        across = tile_grid(plan.width, plan.height)[0]
+        x, y = bad.tile % across * TILE, bad.tile // across * TILE
+        right, top = min(x + TILE, plan.width) - 1, min(y + TILE, plan.height) - 1
+        self._failed = FailedPixels(x, y, right, top, bad.begin, bad.end)
+        who = "; ".join(f"{name}: {reason}" for name, reason in bad.reasons.items())
+        where = f"pixels ({x}, {y}) to ({right}, {top}), samples {bad.begin} to {bad.end - 1}"
+        self._fail(f"{where} could not be rendered by {len(bad.reasons)} mcrts ({who})")
 
     def _fail(self, error: str) -> None:
         if self._over_at is None:
@@ -250,7 +360,10 @@ class Dispatch:
         self._over_at = time.monotonic()
         self._stage = stage
         for merge in self._merges:
-            merge.finish.remote("FINISHED" if stage == "finished" else "CANCELLED")
+            self._finish(merge)
+
+    def _finish(self, merge: Any) -> None:
+        merge.finish.remote("FINISHED" if self._stage == "finished" else "CANCELLED")
 
     def _warn(self, text: str) -> None:
         if text not in self._warnings:

@@ -1,8 +1,9 @@
 """Make actors of the plain classes. Nothing else applies Ray's decorators.
 
-An actor is named SESSION/COMPUTATION in the namespace "arras_ray" and runs in its bundle of the session's placement
-group, with the bundle's cores and memory. Calls go to concurrency groups by the name of the method, so that control
-calls are answered while work is done; within a group of one thread they keep their order. Nothing restarts by itself.
+An actor is named SESSION/COMPUTATION in the namespace "arras_ray" and runs in its bundle of a placement group, with the
+bundle's cores and memory. All are detached: they outlive the supervisor that made them, which Ray starts again, and
+nobody else is started again by Ray. Calls go to concurrency groups by the name of the method, so that control calls are
+answered while work is done; within a group of one thread they keep their order.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.util.placement_group import PlacementGroup
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
+from arras_ray.actors import ends
 from arras_ray.actors.cluster import NAMESPACE
 from arras_ray.actors.dispatch import Dispatch
+from arras_ray.actors.groups import Place
+from arras_ray.actors.keeper import Keeper
 from arras_ray.actors.mcrt import Mcrt
 from arras_ray.actors.merge import Merge
-from arras_ray.actors.supervisor import Order, Supervisor
+from arras_ray.actors.nodes import head_node
+from arras_ray.actors.orders import Order
+from arras_ray.actors.supervisor import Supervisor
 
 KINDS: dict[str, type] = {"mcrt": Mcrt, "merge": Merge, "dispatch": Dispatch}
 
@@ -30,43 +35,65 @@ than there are cores only wait for each other."""
 CONTROL = ("join", "ping")
 
 GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
-    Mcrt: {"render": ("render",), "control": (*CONTROL, "cancel")},
-    Merge: {"add": ("accept",), "frames": ("frame",), "pictures": ("final",), "control": (*CONTROL, "finish", "stats")},
+    Mcrt: {"render": ("render",), "control": (*CONTROL, "cancel", "attach")},
+    Merge: {
+        "add": ("accept",),
+        "frames": ("frame",),
+        "pictures": ("final", "save", "log"),
+        "control": (*CONTROL, "attach", "finish", "stats"),
+    },
     Dispatch: {"control": (*CONTROL, "status", "stop")},
-    Supervisor: {"control": ("keep_alive", "state", "end")},
+    Keeper: {"control": CONTROL},
+    Supervisor: {"control": ("keep_alive", "state", "report", "saved", "scale"), "end": ("end", "settle")},
 }
 """Methods by concurrency group; the others run one after the other in the actor's own."""
 
 
-def computation(
-    kind: str,
-    session: str,
-    name: str,
-    *,
-    group: PlacementGroup,
-    bundle: int,
-    cores: float,
-    memory: int,
-    **kwargs: Any,
-) -> Any:
-    """Start the computation `name` (mcrt, merge or dispatch) in a bundle; returns its handle at once. memory: bytes."""
+def computation(kind: str, session: str, name: str, *, place: Place, life: int, **kwargs: Any) -> Any:
+    """Start the computation `name` (mcrt, merge or dispatch) in its place; returns its handle at once.
+
+    Raise ValueError if its name is taken.
+    """
     return (
         _actor_class(KINDS[kind])
         .options(
             name=f"{session}/{name}",
             namespace=NAMESPACE,
-            num_cpus=cores,
-            memory=memory,
-            scheduling_strategy=PlacementGroupSchedulingStrategy(group, bundle, False),
+            lifetime="detached",
+            num_cpus=place.cores,
+            memory=place.memory,
+            scheduling_strategy=PlacementGroupSchedulingStrategy(place.group, place.bundle, False),
+            runtime_env=ends.runtime_env(),
             max_restarts=0,
             max_task_retries=0,
         )
-        .remote(name, session, **kwargs)
+        .remote(name, session, life, **kwargs)
+    )
+
+
+def keeper(session: str, node_id: str) -> Any:
+    """Start the keeper of a session on a node, or find it: it takes no cores."""
+    return (
+        _actor_class(Keeper)
+        .options(
+            name=f"{session}/keeper-{node_id[:12]}",
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            num_cpus=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
+            max_restarts=0,
+            max_task_retries=0,
+        )
+        .remote(f"keeper-{node_id[:12]}", session)
     )
 
 
 def supervisor(session: str, order: Order) -> Any:
-    """Start the supervisor of a session: detached, without cores. Raise ValueError if the session's name is taken."""
+    """Start the supervisor of a session: without cores, on the head, whose loss no session survives anyway.
+
+    Raise ValueError if the session's name is taken.
+    """
     return (
         _actor_class(Supervisor)
         .options(
@@ -74,7 +101,8 @@ def supervisor(session: str, order: Order) -> Any:
             namespace=NAMESPACE,
             lifetime="detached",
             num_cpus=0,
-            max_restarts=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(head_node(), soft=True),
+            max_restarts=-1,
             max_task_retries=0,
         )
         .remote(session, order)

@@ -5,59 +5,54 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from arras_ray.actors.deliveries import Deliveries
-from arras_ray.actors.handshake import Joined, join
+from arras_ray.actors.handshake import Heart, Joined, Loaded, Pulse, join
+from arras_ray.actors.parts import Parts
+from arras_ray.actors.reasons import sentence
 from arras_ray.film import shard_of_tile
-from arras_ray.ledger import UnitPlan
-from arras_ray.messages import Lease, PartialFrame, RDLMessage
+from arras_ray.messages import BadSample, Lease, PartialFrame, RDLMessage
+from arras_ray.unit_plan import UnitPlan
 
 ENGINE = "arras_ray.engine:load"
 """module:function that makes an engine of an RDLMessage: `load(message, threads=n)`."""
 
-
-@dataclass(frozen=True)
-class Loaded:
-    """An mcrt that is ready: width, height (pixels), spp of its scene, and what there is to say about it once."""
-
-    joined: Joined
-    sync_id: int
-    width: int
-    height: int
-    spp: int
-    warnings: tuple[str, ...] = ()
+Rendered = tuple[np.ndarray, np.ndarray, int, int, BadSample | None]
+"""Units, their sums, samples, bad samples, the first bad one."""
 
 
 @dataclass(frozen=True)
 class LeaseEnd:
-    """What became of a lease at its mcrt. unfinished: (n,) i8 units that were not rendered."""
+    """What became of a lease at its mcrt. unfinished: (n,) i8 units that were not rendered, because the lease was
+    cancelled. failed: units that could not be, each with the reason."""
 
     lease_id: int
     unfinished: np.ndarray
+    failed: tuple[tuple[int, str], ...] = ()
 
 
 class Mcrt:
     """Computation `name` of a session.
 
-    `load`, then `render` one lease after the other (leases wait in the actor's queue, so there is no gap between
-    them). `cancel` and `ping` are answered on another thread while a lease renders.
+    `load`, `attach` to the others, then `render` one lease after the other (leases wait in the actor's queue, so there
+    is no gap between them). `cancel`, `attach` and `ping` are answered on another thread while a lease renders.
     """
 
-    def __init__(self, name: str, session: str, threads: int, engine: str = ENGINE) -> None:
+    def __init__(self, name: str, session: str, life: int, threads: int, engine: str = ENGINE) -> None:
         self.name = name
         self.session = session
+        self.life = life
         self.threads = threads
+        self._heart = Heart()
         self._factory = engine
         self._state = "starting"
         self._engine: Any = None
-        self._merges: list[Any] = []
-        self._dispatch: Any = None
-        self._deliveries = Deliveries()
+        self._loaded: Loaded | None = None
+        self._parts = Parts()
         self._lock = threading.Lock()
         self._cancelled = -1  # leases up to this sync_id are not wanted any more
         self._running = -1  # sync_id of the lease that renders
@@ -66,35 +61,25 @@ class Mcrt:
     def __repr__(self) -> str:
         return f"{self.name} of {self.session}: {self.threads} threads"
 
-    def join(self) -> Joined:
-        """Where this computation runs."""
-        return join(self.name)
+    def join(self, enforce_memory: bool = False) -> Joined:
+        """Where this computation runs. enforce_memory: it is killed when it takes more than its bundle has."""
+        return join(self.name, self.session, self.life, enforce_memory)
 
-    def load(self, message: RDLMessage, merges: list[Any], dispatch: Any) -> Loaded:
-        """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError.
-
-        Parts go to `merges`; those that did not arrive there are given back to `dispatch`.
-        """
+    def load(self, message: RDLMessage) -> Loaded:
+        """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError."""
         self._state = "loading"
-        self._merges = merges
-        self._dispatch = dispatch
-        module, _, function = self._factory.partition(":")
-        room = import_module(module)
-        self._engine = getattr(room, function)(message, threads=self.threads)
-        warm: Callable[[Callable[[str], None]], None] | None = getattr(room, "warm", None)
-        if warm is not None:
-            warm(self._compiling)
-        self._render_one_unit()
-        self._state = "ready"
-        engine = self._engine
-        return Loaded(
-            self.join(),
-            message.sync_id,
-            engine.width,
-            engine.height,
-            engine.spp,
-            tuple(getattr(engine, "warnings", ())),
-        )
+        try:
+            return self._load(message)
+        except BaseException:
+            self._state = "failed"
+            raise
+
+    def attach(self, merges: list[Any], lives: tuple[int, ...], dispatch: Any) -> None:
+        """Send parts to these merges from now on, one for each shard, and tell this dispatch of parts that were lost.
+
+        Parts that went to a merge of another life, and may not have arrived there, are sent again.
+        """
+        self._parts.attach(merges, lives, dispatch)
 
     def render(self, lease: Lease) -> LeaseEnd:
         """Render a lease and hand the sums to the merges that keep its tiles. Returns before they have read them."""
@@ -104,7 +89,12 @@ class Mcrt:
             self._word = np.zeros(1, "u4")
             self._running = lease.sync_id
         begin = time.perf_counter()
-        done, sums, samples, bad_samples, first_bad = self._engine.render(lease.units, self._word)
+        failed: tuple[tuple[int, str], ...] = ()
+        try:
+            rendered = self._engine.render(lease.units, self._word)
+        except Exception:  # one unit may be to blame: the others are as good as ever
+            rendered, failed = self._one_by_one(lease.units)
+        done, sums, samples, bad_samples, first_bad = rendered
         seconds = time.perf_counter() - begin
         with self._lock:
             self._running = -1
@@ -112,10 +102,10 @@ class Mcrt:
             whole = PartialFrame(
                 lease.sync_id, lease.lease_id, self.name, done, sums, seconds, samples, bad_samples, first_bad
             )
-            for merge, part in zip(self._merges, self._split(whole), strict=True):
-                if part is not None:
-                    self._send(merge, part)
-        return LeaseEnd(lease.lease_id, np.setdiff1d(lease.units["id"], done["id"]))
+            for shard, part in self._split(whole):
+                self._parts.send(shard, part)
+        not_done = np.setdiff1d(lease.units["id"], done["id"])
+        return LeaseEnd(lease.lease_id, np.setdiff1d(not_done, [unit for unit, _ in failed]), failed)
 
     def cancel(self, sync_id: int) -> None:
         """Stop rendering leases up to `sync_id`, the running one included; its finished units are kept."""
@@ -124,14 +114,22 @@ class Mcrt:
             if self._running <= self._cancelled:
                 self._word[0] = 1
 
-    def ping(self) -> str:
-        """The state this computation is in: starting, loading, compiling or ready. Answered while it works."""
-        return self._state
+    def ping(self) -> Pulse:
+        """A heartbeat, answered while it works."""
+        return self._heart.beat(self._state, loaded=self._loaded)
 
-    def _send(self, merge: Any, part: PartialFrame) -> None:
-        lease_id, unit_ids = part.lease_id, part.units["id"].copy()
-        ref = merge.accept.remote([part])
-        self._deliveries.watch(ref, lambda: self._dispatch.unread.remote(lease_id, unit_ids))
+    def _load(self, message: RDLMessage) -> Loaded:
+        module, _, function = self._factory.partition(":")
+        room = import_module(module)
+        engine = self._engine = getattr(room, function)(message, threads=self.threads)
+        warm: Callable[[Callable[[str], None]], None] | None = getattr(room, "warm", None)
+        if warm is not None:
+            warm(self._compiling)
+        self._render_one_unit()
+        warnings = tuple(getattr(engine, "warnings", ()))
+        self._loaded = Loaded(message.sync_id, engine.width, engine.height, engine.spp, warnings)
+        self._state = "ready"
+        return self._loaded
 
     def _compiling(self, text: str) -> None:
         self._state = "compiling"
@@ -141,38 +139,40 @@ class Mcrt:
         engine = self._engine
         self._engine.render(UnitPlan(engine.width, engine.height, engine.spp).units(np.zeros(1, "i8")), self._word)
 
-    def _split(self, whole: PartialFrame) -> list[PartialFrame | None]:
-        """The part of each merge, its sums in an object of their own; None for a merge that keeps none of the tiles."""
-        n_merges = len(self._merges)
-        if n_merges == 1:
-            return [_put(whole, whole.units, whole.sums, whole.samples)]
-        width, height = self._engine.width, self._engine.height
-        shards = shard_of_tile(whole.units["tile"], width, height, n_merges)
-        parts: list[PartialFrame | None] = []
-        told_bad = False
-        for shard in range(n_merges):
+    def _one_by_one(self, units: np.ndarray) -> tuple[Rendered, tuple[tuple[int, str], ...]]:
+        """Render what can be rendered, and say of each other unit why not."""
+        good: list[Rendered] = []
+        failed: list[tuple[int, str]] = []
+        for i in range(len(units)):
+            try:
+                good.append(self._engine.render(units[i : i + 1], self._word))
+            except Exception as error:
+                failed.append((int(units["id"][i]), sentence(error)))
+        if not good:
+            return (units[:0], np.zeros(0), 0, 0, None), tuple(failed)
+        done, sums = (np.concatenate([one[k] for one in good]) for k in (0, 1))
+        bad = [one[4] for one in good if one[4] is not None]
+        first_bad = min(bad, key=lambda b: (b.sample, b.y, b.x), default=None)
+        return (done, sums, sum(one[2] for one in good), sum(one[3] for one in good), first_bad), tuple(failed)
+
+    def _split(self, whole: PartialFrame) -> list[tuple[int, PartialFrame]]:
+        """The part of each merge that keeps some of the tiles, by shard. What is bad is told with the first."""
+        n_shards = self._parts.n_shards
+        if n_shards == 1:
+            return [(0, whole)]
+        shards = shard_of_tile(whole.units["tile"], self._engine.width, self._engine.height, n_shards)
+        parts: list[tuple[int, PartialFrame]] = []
+        for shard in range(n_shards):
             mine = np.flatnonzero(shards == shard)
             if not len(mine):
-                parts.append(None)
                 continue
-            samples = round(whole.samples * len(mine) / len(whole.units))
-            parts.append(_put(whole, whole.units[mine], whole.sums[mine], samples, with_bad=not told_bad))
-            told_bad = True
+            share = len(mine) / len(whole.units)
+            part = replace(
+                whole,
+                units=whole.units[mine],
+                sums=whole.sums[mine],
+                samples=round(whole.samples * share),
+                seconds=whole.seconds * share,
+            )
+            parts.append((shard, replace(part, bad_samples=0, first_bad=None) if parts else part))
         return parts
-
-
-def _put(whole: PartialFrame, units: np.ndarray, sums: np.ndarray, samples: int, with_bad: bool = True) -> PartialFrame:
-    """A part of `whole` with its sums in Ray's object store. The call that carries the part keeps the object alive."""
-    import ray
-
-    return PartialFrame(
-        sync_id=whole.sync_id,
-        lease_id=whole.lease_id,
-        mcrt=whole.mcrt,
-        units=units,
-        sums=[ray.put(sums)],
-        seconds=whole.seconds * (samples / whole.samples if whole.samples else 1.0),
-        samples=samples,
-        bad_samples=whole.bad_samples if with_bad else 0,
-        first_bad=whole.first_bad if with_bad else None,
-    )

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from arras_ray.actors.deliveries import Deliveries
-from arras_ray.actors.handshake import Joined, join
+from arras_ray.actors.handshake import Heart, Joined, Kept, Picture, Pulse, join
 from arras_ray.actors.reasons import sentence
 from arras_ray.errors import ResourcesError
 from arras_ray.film import Film, shard_of_tile
-from arras_ray.messages import PartialFrame, ProgressiveFrame, Receipt
+from arras_ray.messages import CHANNELS, FilmState, PartialFrame, ProgressiveFrame, Receipt
+from arras_ray.tallies import Tallies
 from arras_ray.unit_plan import UnitPlan
 
 NO_SYNC = -1
@@ -33,6 +34,8 @@ READ_SECONDS = 20.0
 """How long the sums of a part may take to arrive; a frozen node would let us wait for ever."""
 
 
+COUNT = CHANNELS.index("count")
+
 TRIES = 3
 """So often receipts are sent to dispatch."""
 
@@ -40,15 +43,20 @@ TRIES = 3
 class Merge:
     """Computation `name` of a session. `begin`, then `accept` parts and ask for `frame` and `final`."""
 
-    def __init__(self, name: str, session: str) -> None:
+    def __init__(self, name: str, session: str, life: int) -> None:
         self.name = name
         self.session = session
+        self.life = life
+        self._heart = Heart()
         self._dispatch: Any = None
         self._deliveries = Deliveries()
         self._plan = UnitPlan(1, 1, 1)
         self._film = Film(1, 1)
         self._sync_id = NO_SYNC
+        self._shard = 0
+        self._tallies = Tallies()
         self._samples = 0
+        self._saved = 0  # version of the film
         self._status = "STARTED"
         self._changed = threading.Condition()
         self._stats = {"parts": 0, "bytes": 0, "rendering": 0.0, "reading": 0.0, "adding": 0.0}
@@ -56,29 +64,44 @@ class Merge:
     def __repr__(self) -> str:
         return f"{self.name} of {self.session}"
 
-    def join(self) -> Joined:
-        """Where this computation runs."""
-        return join(self.name)
+    def join(self, enforce_memory: bool = False) -> Joined:
+        """Where this computation runs. enforce_memory: it is killed when it takes more than its bundle has."""
+        return join(self.name, self.session, self.life, enforce_memory)
 
     def begin(
-        self, sync_id: int, width: int, height: int, spp: int, dispatch: Any, shard: int = 0, n_shards: int = 1
-    ) -> None:
-        """Start an empty film of width x height pixels for parts of `sync_id`, of which this merge keeps one shard.
-
-        Raise ResourcesError.
+        self, picture: Picture, shard: int = 0, n_shards: int = 1, saved: FilmState | None = None, dispatch: Any = None
+    ) -> Kept:
+        """Start a film for parts of this picture, of which this merge keeps one shard: empty, or with what an earlier
+        one has `saved`. Returns what is in it. Raise ResourcesError.
         """
-        self._dispatch = dispatch
         try:
-            self._film = Film(width, height)
-            shards = shard_of_tile(np.arange(self._film.n_tiles), width, height, n_shards)
-            self._film.touch(np.flatnonzero(shards == shard))
-            self._plan = UnitPlan(width, height, spp)
+            film = Film(picture.width, picture.height)
+            shards = shard_of_tile(np.arange(film.n_tiles), picture.width, picture.height, n_shards)
+            self._tiles = np.flatnonzero(shards == shard)
+            film.touch(self._tiles)
+            plan = UnitPlan(picture.width, picture.height, picture.spp, picture.earlier_ends)
         except MemoryError:
             raise ResourcesError(
-                f"{self.name} has not enough memory for a picture of {width} x {height} pixels",
+                f"{self.name} has not enough memory for a picture of {picture.width} x {picture.height} pixels",
                 hint="render a smaller picture, or on a node with more memory",
             ) from None
-        self._sync_id = sync_id
+        if saved is not None:
+            film.restore(saved)
+            # The tally was taken a moment after the sums; what is bad the sums themselves tell.
+            bad = int(plan.samples(film.accepted).sum()) - int(saved.sums[..., COUNT].sum())
+            self._tallies.put(shard, replace(saved.tally, bad_samples=bad))
+        with self._changed:
+            self._film, self._plan, self._shard, self._dispatch = film, plan, shard, dispatch
+            self._samples = int(plan.samples(film.accepted).sum())
+            self._sync_id = picture.sync_id
+            self._changed.notify_all()
+        return self._kept()
+
+    def attach(self, dispatch: Any) -> Kept:
+        """Send receipts to this dispatch from now on; returns what was accepted before."""
+        with self._changed:
+            self._dispatch = dispatch
+        return self._kept()
 
     def accept(self, parts: list[PartialFrame]) -> None:
         """Add parts and send dispatch a receipt for each. A part whose sums cannot be read is given back to it."""
@@ -91,13 +114,23 @@ class Merge:
                 if sums is None:
                     self._dispatch.unread.remote(part.lease_id, part.units["id"])
                     continue
-                unit_ids = self._add(part, sums)
+                receipts.append(self._add(part, sums))
             except Exception as error:  # its lease would stay open for ever
                 self._dispatch.fail.remote(f"{part.mcrt} sent what {self.name} cannot add: {sentence(error)}")
                 return
-            receipts.append(_receipt(part, unit_ids))
         if receipts:
             self._tell(receipts, TRIES)
+
+    def save(self, news_only: bool = False) -> FilmState | None:
+        """What has been accepted; with news_only None if it is no more than when it was asked last."""
+        if self._sync_id == NO_SYNC or (news_only and self._film.version == self._saved):
+            return None
+        self._saved = self._film.version
+        return self._film.save(self._tiles, sync_id=self._sync_id, tally=self._tallies.of(self._shard))
+
+    def log(self) -> np.ndarray:
+        """The units in the order in which they were accepted: (n,) i8."""
+        return self._film.log
 
     def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
         """Tiles that changed after version `since`; waits up to `timeout` seconds for one, then returns None.
@@ -126,9 +159,9 @@ class Merge:
             self._status = status
             self._changed.notify_all()
 
-    def ping(self) -> str:
-        """The state this computation is in, answered while it adds."""
-        return "ready"
+    def ping(self) -> Pulse:
+        """A heartbeat, answered while it adds."""
+        return self._heart.beat("ready", begun=self._sync_id != NO_SYNC)
 
     def stats(self) -> dict[str, float]:
         """Parts and bytes added so far, and seconds: of the mcrts rendering them, of all threads here on each step."""
@@ -139,16 +172,26 @@ class Merge:
     def _progress(self) -> float:
         return self._samples / self._plan.total_samples
 
+    def _kept(self) -> Kept:
+        return Kept(self._shard, self.life, self._film.accepted, self._tallies.of(self._shard))
+
     def _tell(self, receipts: list[Receipt], tries: int) -> None:
         if tries:
             ref = self._dispatch.receipts.remote(receipts)
             self._deliveries.watch(ref, lambda: self._tell(receipts, tries - 1))
 
-    def _add(self, part: PartialFrame, sums: np.ndarray) -> np.ndarray:
+    def _add(self, part: PartialFrame, sums: np.ndarray) -> Receipt:
+        """Add a part. Its receipt names all its units: one that came before was accepted too, and a receipt may have
+        been lost; of bad samples only those that are new."""
         begin = time.perf_counter()
-        unit_ids = self._film.accept(part.units, sums)
-        samples = int(self._plan.samples(unit_ids).sum())
+        new = self._film.accept(part.units, sums)
+        samples = int(self._plan.samples(new).sum())
+        bad, first_bad = 0, None
+        if part.bad_samples and len(new):
+            counted = sums[np.isin(part.units["id"], new), :, COUNT].sum()
+            bad, first_bad = samples - int(counted), part.first_bad
         with self._changed:
+            self._tallies.add(self._shard, part.mcrt, samples, bad, first_bad)
             self._stats["parts"] += 1
             self._stats["bytes"] += sums.nbytes
             self._stats["rendering"] += part.seconds
@@ -156,7 +199,18 @@ class Merge:
             self._samples += samples
             self._status = "RENDERING" if self._status == "STARTED" else self._status
             self._changed.notify_all()
-        return unit_ids
+        return Receipt(
+            sync_id=part.sync_id,
+            lease_id=part.lease_id,
+            mcrt=part.mcrt,
+            unit_ids=part.units["id"].copy(),
+            seconds=part.seconds,
+            samples=part.samples,
+            bad_samples=bad,
+            first_bad=first_bad,
+            shard=self._shard,
+            life=self.life,
+        )
 
     def _read(self, part: PartialFrame) -> np.ndarray | None:
         import ray
@@ -170,16 +224,3 @@ class Merge:
         with self._changed:
             self._stats["reading"] += time.perf_counter() - begin
         return sums
-
-
-def _receipt(part: PartialFrame, unit_ids: np.ndarray) -> Receipt:
-    return Receipt(
-        sync_id=part.sync_id,
-        lease_id=part.lease_id,
-        mcrt=part.mcrt,
-        unit_ids=unit_ids,
-        seconds=part.seconds,
-        samples=part.samples,
-        bad_samples=part.bad_samples,
-        first_bad=part.first_bad,
-    )

@@ -25,3 +25,17 @@ def nodes() -> list[NodeFacts]:
         for node in all_nodes()
         if node["Alive"]
     ]
+
+
+def head_node() -> str:
+    """Id of the head's node, or of this process's own if the head does not show."""
+    import ray
+
+    all_nodes: Any = ray.nodes
+    for node in all_nodes():
+        if node["Alive"] and "node:__internal_head__" in node["Resources"]:
+            head: str = node["NodeID"]
+            return head
+    context: Any = ray.get_runtime_context()
+    own: str = context.get_node_id()
+    return own

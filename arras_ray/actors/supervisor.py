@@ -1,258 +1,179 @@
-"""supervisor: owns a session. It places it, starts its computations, hears whether they live, and ends it.
+"""supervisor: owns a session. It places it, starts its computations, hears whether they live, replaces those that do
+not, and ends it.
 
-A detached actor: it outlives its client by some seconds and then takes the session down, so nothing is left when a
-client is killed. Everything of the session is made here and therefore dies with it.
+A detached actor that Ray starts again when it dies. Everything of the session is detached too and found by its name, so
+a new supervisor goes on where the last one was; a session without a client is taken down after some seconds.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
-from arras_ray.actors.handshake import Joined, refuse_other_versions
-from arras_ray.actors.mcrt import Loaded
-from arras_ray.actors.nodes import nodes
-from arras_ray.actors.reasons import ended, sentence
-from arras_ray.errors import ArrasRayError, ComputationError, ResourcesError
-from arras_ray.messages import RDLMessage
-from arras_ray.placement import Placement, place
-from arras_ray.session_definition import Computation
+from arras_ray.actors import groups
+from arras_ray.actors.calls import Calls
+from arras_ray.actors.cluster import NAMESPACE
+from arras_ray.actors.handshake import Pulse, use_of_this_process
+from arras_ray.actors.health import KEEPERS_AFTER, Health
+from arras_ray.actors.orders import ComputationRow, Order, Parties, SessionState
+from arras_ray.actors.reasons import sentence
+from arras_ray.actors.roster import COMPILING, LOADING, READY, STARTING, Member, Roster
+from arras_ray.actors.saves import Saves
+from arras_ray.actors.staffing import Staffing
+from arras_ray.actors.wiring import Wiring
+from arras_ray.errors import ArrasRayError, ComputationError
+from arras_ray.messages import FilmState
 
-PING_SECONDS = 1.0
-LOADING_PING_SECONDS = 0.25
-"""Between two questions to a computation, and while some load: their states are what the user watches then."""
-
-START_SECONDS = 1.0
-"""After the first mcrt is ready the others get so long to be ready too, then the render begins."""
-
-FREED_SECONDS = 1.0
-"""Ray's count of what is free is at most so old."""
-
-PLACE_SECONDS = 5.0
-"""A group that was checked to fit is there at once, unless another session was quicker."""
-
-BEGIN_SECONDS = 15.0
-"""Merges and dispatch may still be starting when the first mcrt is ready."""
+LOOK_SECONDS = 0.1
+"""The longest pause between two looks at everything."""
 
 END_SECONDS = 3.0
 
 LEAVE_SECONDS = END_SECONDS + 2.0
 """After a session's end its client removes the supervisor; one that did not in so long is gone."""
 
+SETTLE_SECONDS = 2.0
 
-@dataclass(frozen=True)
-class Order:
-    """What a client asks of a session. versions: its own. engine: module:function that makes an mcrt's engine.
-
-    client_seconds: a client tells every second that it is there; one that is silent for so long is gone.
-    """
-
-    computations: tuple[Computation, ...]
-    message: RDLMessage
-    versions: dict[str, str]
-    engine: str
-    num_cores: int | None = None
-    time_limit: float | None = None
-    client_seconds: float = 10.0
-
-
-@dataclass(frozen=True)
-class Parties:
-    """The computations a client talks to: actor handles."""
-
-    dispatch: Any
-    merges: list[Any]
-
-
-@dataclass(frozen=True)
-class SessionState:
-    """Where a session stands: placing, loading, compiling, rendering or failed; loaded once an mcrt is ready.
-
-    silent: seconds since an mcrt last said that it is loading or compiling.
-    """
-
-    stage: str
-    computations: tuple[Joined, ...]
-    loaded: Loaded | None = None
-    error: ArrasRayError | None = None
-    silent: float = 0.0
-
-
-@dataclass
-class _Member:
-    name: str
-    kind: str
-    actor: Any
-    threads: int
-    node: str
-    state: str = "starting"
-    pinged: bool = False
+STOP_SECONDS = 10.0
+"""The supervisor's thread may be making something that has to be given back."""
 
 
 class Supervisor:
-    """The supervisor of `session`. `create`, then `keep_alive` every second, then `end`."""
+    """The supervisor of `session`. It begins by itself; `keep_alive` every second, then `end`."""
 
     def __init__(self, session: str, order: Order) -> None:
+        import ray
+
         self.session = session
         self._order = order
-        self._lock = threading.RLock()
-        self._stage = "placing"
+        self._began_at = time.time()
+        self._heard_at = self._answered_at = time.monotonic()
+        self._placed = False
         self._error: ArrasRayError | None = None
-        self._group: Any = None
-        self._members: dict[str, _Member] = {}
-        self._joined: dict[str, Joined] = {}
-        self._loaded: Loaded | None = None
-        self._first_ready_at = 0.0
-        self._heard_at = time.monotonic()
-        self._answered_at = self._heard_at  # by an mcrt that loads
-        self._next_ping = 0.0
+        self._warnings: list[str] = []
+        self._over = ""
+        context = ray.get_runtime_context()
+        self._again: bool = context.was_current_actor_reconstructed
+        self._calls = Calls()
+        self._roster = roster = Roster(session, order.computations, order.num_cores)
+        self._saves = Saves(roster, self._calls, order.resumed, order.save_seconds)
+        self._staffing = staffing = Staffing(
+            roster, self._calls, order, tell=self._tell, fail=self._fail, drop=lambda member: self._health.end(member)
+        )
+        self._wiring = Wiring(
+            roster, self._calls, self._saves, ray.put(order.message), order.earlier_ends, self._fail, self._unusable
+        )
+        self._health = Health(
+            roster,
+            self._calls,
+            context.get_node_id(),
+            keep=self._keep,
+            beats=self._beats,
+            gone=staffing.gone,
+            told=staffing.told,
+        )
         self._ended = threading.Event()
-        self._creating = threading.Lock()
-        self._waiting: dict[Any, tuple[str, str]] = {}
-        """Calls under way: which (join, load, ping) to whom."""
-        threading.Thread(target=self._run, name="supervisor", daemon=True).start()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self._thread.start()
 
     def __repr__(self) -> str:
         return f"supervisor of {self.session}"
 
-    def create(self) -> Parties:
-        """Place the session and start its computations, which then load the scene by themselves.
-
-        Raise ResourcesError when it does not fit; nothing is left then but this actor.
-        """
-        with self._creating:
-            return self._create()
-
-    def _create(self) -> Parties:
-        import ray
-
-        from arras_ray.actors import launch
-
-        self._heard_at = time.monotonic()
-        members = {}
-        for number, placed in enumerate(self._place().placed):
-            self._refuse_if_ended()
-            name, kind = placed.computation.name, placed.computation.kind
-            options: dict[str, Any] = {}
-            if kind == "mcrt":
-                options = {"threads": placed.threads, "engine": self._order.engine}
-            elif kind == "dispatch":
-                options = {"time_limit": self._order.time_limit}
-            actor = launch.computation(
-                kind,
-                self.session,
-                name,
-                group=self._group,
-                bundle=number,
-                cores=placed.cores,
-                memory=placed.memory,
-                **options,
-            )
-            members[name] = _Member(name, kind, actor, placed.threads, placed.node.name)
-        self._members = members
-        scene = ray.put(self._order.message)
-        for name, member in self._members.items():
-            self._waiting[member.actor.join.remote()] = ("join", name)
-            if member.kind == "mcrt":
-                self._waiting[member.actor.load.remote(scene, self._merges, self._dispatch)] = ("load", name)
-                self._dispatch.mcrt_state.remote(name, member.node, member.threads, "starting")
-        self._stage = "loading"
-        self._heard_at = self._answered_at = time.monotonic()
-        return Parties(self._dispatch, self._merges)
-
     def state(self) -> SessionState:
         """Where the session stands."""
-        with self._lock:
-            stage = self._stage
-            if stage == "loading" and any(m.state == "compiling" for m in self._members.values()):
-                stage = "compiling"
-            silent = time.monotonic() - self._answered_at
-            return SessionState(stage, tuple(self._joined.values()), self._loaded, self._error, silent)
+        members = list(self._roster.members.values())
+        joined = tuple(m.joined for m in members if m.joined is not None)
+        silent = time.monotonic() - self._answered_at
+        warnings = tuple(self._warnings)
+        return SessionState(self._stage(), joined, self._wiring.loaded, self._error, silent, self._parties(), warnings)
 
-    def keep_alive(self) -> ArrasRayError | None:
-        """The client is there. Tells it when the session has failed."""
+    def keep_alive(self) -> SessionState:
+        """The client is there. Tells it where the session stands."""
         self._heard_at = time.monotonic()
-        with self._lock:
-            return self._error
+        return self.state()
+
+    def settle(self) -> SessionState:
+        """The state once everybody has been heard from, and it is known how those ended who cannot be: within
+        SETTLE_SECONDS. What happened last is worth telling when a render is over."""
+        import ray
+
+        members = [(m, m.actor) for m in list(self._roster.members.values()) if m.actor is not None]
+        asked = {actor.ping.remote(): (member, actor) for member, actor in members}
+        deadline = time.monotonic() + SETTLE_SECONDS
+        heard, _ = ray.wait(list(asked), num_returns=len(asked), timeout=SETTLE_SECONDS / 2)
+        for ref in heard:
+            member, actor = asked[ref]
+            try:
+                ray.get(ref)
+            except Exception:  # the supervisor's own thread will find out as well
+                while member.actor is actor and time.monotonic() < deadline:
+                    time.sleep(LOOK_SECONDS / 5)
+        while self._health.n_unknown and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS / 5)
+        return self.state()
+
+    def saved(self) -> list[FilmState]:
+        """The last saved state of each merge's film."""
+        return self._saves.states
+
+    def scale(self, num_mcrt: int, drain: bool) -> str:
+        """Have so many mcrts from now on; returns a sentence on what will happen. Those that are too many go at once,
+        and what they were at is rendered again, or with `drain` when they have finished their leases."""
+        present = len([m for m in self._roster.mcrts if not m.draining])
+        self._staffing.wanted, self._staffing.drain = max(1, num_mcrt), drain
+        if num_mcrt > present:
+            return f"{num_mcrt - present} more as soon as there is room"
+        if num_mcrt < present:
+            return f"{present - num_mcrt} {'end after their leases' if drain else 'end now'}"
+        return "nothing to change"
+
+    def report(self) -> tuple[str, float, tuple[ComputationRow, ...]]:
+        """Stage, age of the session in seconds, and a row for each computation, this one included."""
+        now = time.time()
+        memory, cpu = use_of_this_process()
+        rows = [ComputationRow("supervisor", "", 0, READY, 0.0, memory, cpu, now - self._began_at)]
+        for member in list(self._roster.members.values()):
+            joined, pulse, place = member.joined, member.pulse, member.place
+            rows.append(
+                ComputationRow(
+                    member.name,
+                    member.node,
+                    joined.pid if joined else 0,
+                    "draining" if member.draining else member.state,
+                    place.cores if place else 0.0,
+                    pulse.memory if pulse else 0,
+                    pulse.cpu if pulse else 0.0,
+                    now - joined.began if joined else 0.0,
+                )
+            )
+        return self._stage(), now - self._began_at, tuple(rows)
 
     def end(self) -> None:
         """Kill the computations and give everything back; returns once Ray has forgotten them. The caller ends this
         actor afterwards; if it does not, the actor does so itself."""
-        import ray
-        from ray.util.placement_group import remove_placement_group
-
         self._ended.set()
-        with self._creating:  # what is just being made has to be given back too
-            actors = [member.actor for member in self._members.values()]
-            for actor in actors:
-                ray.kill(actor)
-            if self._group is None:
-                return
-            remove_placement_group(self._group)
-        deadline = time.monotonic() + END_SECONDS
-        while not self._forgotten() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        self._stopped.wait(STOP_SECONDS)
+        take_down(self.session)
 
-    @property
-    def _dispatch(self) -> Any:
-        return next(m.actor for m in self._members.values() if m.kind == "dispatch")
+    def _stage(self) -> str:
+        if self._error is not None:
+            return "failed"
+        if not self._placed:
+            return "placing"
+        if self._wiring.rendering:
+            return "rendering"
+        compiling = any(m.state == COMPILING for m in list(self._roster.members.values()))
+        return "compiling" if compiling else "loading"
 
-    @property
-    def _merges(self) -> list[Any]:
-        return [m.actor for m in self._members.values() if m.kind == "merge"]
-
-    @property
-    def _mcrts(self) -> list[_Member]:
-        return [m for m in self._members.values() if m.kind == "mcrt"]
-
-    def _place(self) -> Placement:
-        """Check that the session fits, and make its placement group: one bundle a computation, each on its node."""
-        from ray.util.placement_group import placement_group
-
-        placement = self._fitting()
-        self._refuse_if_ended()
-        self._group = placement_group(
-            placement.bundles,
-            name=self.session,
-            bundle_label_selector=[{"ray.io/node-id": placed.node.id} for placed in placement.placed],
-        )
-        deadline = time.monotonic() + PLACE_SECONDS
-        while not self._group.wait(LOADING_PING_SECONDS):
-            self._refuse_if_ended()
-            if time.monotonic() > deadline:
-                raise ResourcesError(
-                    "the session would fit, but somebody else was quicker",
-                    hint="try again, or look with `ray status` at what is in use",
-                )
-        return placement
-
-    def _refuse_if_ended(self) -> None:
-        if self._ended.is_set():
-            raise ComputationError(f"session {self.session} was ended while it was being placed", how="ended")
-
-    def _fitting(self) -> Placement:
-        """Where the session fits. What another one gave back is counted a moment later, so a no is asked again."""
-        deadline = time.monotonic() + FREED_SECONDS
-        while True:
-            try:
-                return place(self._order.computations, nodes(), self._order.num_cores)
-            except ResourcesError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(0.1)
-
-    def _forgotten(self) -> bool:
-        import ray
-        from ray.util.placement_group import placement_group_table
-
-        mine = f"{self.session}/"
-        actors = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
-        left = [name for name in actors if name.startswith(mine) and name != f"{self.session}/supervisor"]
-        return not left and placement_group_table(self._group).get("state") == "REMOVED"
+    def _parties(self) -> Parties | None:
+        dispatch, merges = self._roster.dispatch, self._roster.merges
+        if dispatch.actor is None or any(m.actor is None for m in merges):
+            return None
+        lives = (dispatch.life, *(m.life for m in merges))
+        return Parties(dispatch.actor, tuple(m.actor for m in merges), lives)
 
     def _run(self) -> None:
         """Hear everything until the session ends; then leave, whatever happened."""
@@ -260,151 +181,112 @@ class Supervisor:
             while not self._ended.is_set():
                 try:
                     self._look()
+                except ArrasRayError as error:
+                    self._fail(error)
                 except Exception as error:  # a supervisor that sees nothing would let its client wait for ever
                     self._fail(ComputationError(f"the supervisor failed: {sentence(error)}", how="failed"))
-                    self._ended.wait(PING_SECONDS)
+                if self._error is not None:
+                    self._ended.wait(LOOK_SECONDS)
                 if time.monotonic() - self._heard_at > self._order.client_seconds:
+                    self._stopped.set()
                     self.end()
                     return
+            self._stopped.set()
             time.sleep(LEAVE_SECONDS)
         finally:
             _leave()
 
     def _look(self) -> None:
-        """Ask who has to be asked, and take the answers that are there."""
-        import ray
+        if not self._placed:
+            self._staffing.begin(self._again, self._ended.is_set)
+            self._placed = True
+        self._calls.hear(LOOK_SECONDS)
+        if self._error is not None or self._ended.is_set():
+            return
+        self._health.look()
+        self._staffing.look()
+        self._wiring.arrange()
+        self._saves.look()
+        begun_at = self._wiring.begun_at
+        if begun_at is not None and time.monotonic() - begun_at > KEEPERS_AFTER:
+            self._health.guard()
 
-        if time.monotonic() >= self._next_ping:
-            self._ping()
-            self._next_ping = time.monotonic() + (LOADING_PING_SECONDS if self._stage == "loading" else PING_SECONDS)
-        if self._waiting:
-            ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=LOADING_PING_SECONDS)
-            for ref in ready:
-                self._hear(ref)
+    def _beats(self, member: Member, pulse: Pulse) -> None:
+        """What a heartbeat tells."""
+        member.pulse = pulse
+        if member.kind == "mcrt":
+            if member.state in (STARTING, LOADING, COMPILING) and pulse.state in (LOADING, COMPILING):
+                self._answered_at = time.monotonic()
+                member.become(pulse.state)
+            elif pulse.loaded is not None:
+                self._wiring.has_loaded(member, pulse.loaded)
+        elif member.kind == "merge":
+            member.begun = member.begun or pulse.begun
         else:
-            self._ended.wait(LOADING_PING_SECONDS)
-        if self._stage == "loading" and self._enough_ready():
-            self._begin()
+            self._hear_dispatch(member, pulse)
 
-    def _ping(self) -> None:
-        for name, member in self._members.items():
-            if not member.pinged and member.state != "lost":
-                member.pinged = True
-                self._waiting[member.actor.ping.remote()] = ("ping", name)
+    def _hear_dispatch(self, dispatch: Member, pulse: Pulse) -> None:
+        if pulse.begun and not dispatch.begun:  # by the supervisor before this one
+            dispatch.begun, dispatch.wires = True, pulse.lives
+            self._wiring.begun_at = time.monotonic() - pulse.seconds
+        self._staffing.over = pulse.stage in ("finished", "cancelled", "failed")
+        for name in (*pulse.hung, *pulse.left_out, *pulse.drained):
+            member = self._roster.members.get(name)
+            if member is None or member.introduced != dispatch.life:
+                continue
+            if name in pulse.hung and member.actor is not None:
+                self._health.lose(member, "hung")
+            elif name in pulse.left_out:
+                self._staffing.leave_out(member, "three units could not be rendered there")
+            elif member.draining:
+                self._staffing.drained(member)
 
-    def _hear(self, ref: Any) -> None:
-        """Take the answer of a call; an error of Ray or of the computation is one too."""
-        import ray
-        from ray.exceptions import RayError, RayTaskError
+    def _unusable(self, mcrt: Member, error: Exception) -> None:
+        """An mcrt whose engine cannot be made."""
+        self._staffing.leave_out(mcrt, f"it failed: {sentence(error)}")
 
-        hear: dict[str, Callable[[_Member, Any], None]] = {
-            "join": self._has_joined,
-            "load": self._has_loaded,
-            "ping": self._has_state,
-        }
-        what, name = self._waiting.pop(ref)
-        member = self._members[name]
-        member.pinged = member.pinged and what != "ping"
-        try:
-            answer = ray.get(ref)
-        except RayTaskError as error:
-            self._failed(member, error)
-        except RayError as error:
-            self._died(member, error)
-        else:
-            hear[what](member, answer)
+    def _keep(self, node_id: str) -> Any:
+        from arras_ray.actors import launch
 
-    def _has_joined(self, member: _Member, joined: Joined) -> None:
-        member.node = joined.node
-        self._joined[joined.name] = joined
-        try:
-            refuse_other_versions(self._order.versions, joined)
-        except ArrasRayError as error:
-            self._fail(error)
+        return launch.keeper(self.session, node_id)
 
-    def _has_state(self, member: _Member, state: str) -> None:
-        """A state on the way to being ready; that one is told by the result of loading."""
-        if member.kind == "mcrt" and state in ("loading", "compiling"):
-            self._answered_at = time.monotonic()
-        if member.kind == "mcrt" and state != "ready" and member.state not in (state, "ready", "lost"):
-            member.state = state
-            self._dispatch.mcrt_state.remote(member.name, member.node, member.threads, state)
-
-    def _has_loaded(self, member: _Member, loaded: Loaded) -> None:
-        self._has_joined(member, loaded.joined)
-        if self._error is not None:
-            return
-        if self._loaded is None:
-            self._loaded = loaded
-            self._first_ready_at = time.monotonic()
-        member.state = "ready"
-        self._dispatch.mcrt_ready.remote(loaded.joined.name, member.node, member.threads, member.actor, loaded.warnings)
-
-    def _enough_ready(self) -> bool:
-        if self._loaded is None:
-            return False
-        late = time.monotonic() - self._first_ready_at > START_SECONDS
-        return late or all(m.state in ("ready", "lost") for m in self._mcrts)
-
-    def _begin(self) -> None:
-        import ray
-        from ray.exceptions import RayError
-
-        assert self._loaded is not None
-        picture = (self._loaded.sync_id, self._loaded.width, self._loaded.height, self._loaded.spp)
-        try:
-            n_merges = len(self._merges)
-            begun = [merge.begin.remote(*picture, self._dispatch, i, n_merges) for i, merge in enumerate(self._merges)]
-            ray.get(begun, timeout=BEGIN_SECONDS)
-            ray.get(self._dispatch.begin.remote(*picture, self._merges), timeout=BEGIN_SECONDS)
-        except RayError as error:
-            cause = getattr(error, "cause", None)
-            if isinstance(cause, ArrasRayError):
-                self._fail(cause)
-            else:
-                self._fail(ComputationError(f"the render did not begin: {sentence(error)}", how="failed"))
-            return
-        with self._lock:
-            if self._error is None:
-                self._stage = "rendering"
-
-    def _died(self, member: _Member, error: Exception) -> None:
-        if member.state == "lost" or self._ended.is_set():
-            return
-        member.state = "lost"
-        told = ended(error, f"{member.name} on {member.node}", "died", computation=member.name, node=member.node)
-        if member.kind != "mcrt" or not isinstance(told, ComputationError):
-            self._fail(told)
-            return
-        self._dispatch.mcrt_lost.remote(member.name, f"its process died: {sentence(error)}")
-        if all(m.state == "lost" for m in self._mcrts):
-            told.message = f"no mcrt is left, {told.message}"
-            self._fail(told)
-
-    def _failed(self, member: _Member, error: Any) -> None:
-        """A computation raised: the scene's own errors are the user's to read, all others end the session."""
-        cause = getattr(error, "cause", error)
-        if isinstance(cause, ArrasRayError):
-            self._fail(cause)
-        else:
-            who = f"{member.name} on {member.node}"
-            self._fail(ended(error, who, "failed", computation=member.name, node=member.node))
+    def _tell(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warnings.append(text)
 
     def _fail(self, error: ArrasRayError) -> None:
-        with self._lock:
-            if self._error is None:
-                self._error = error
-                self._stage = "failed"
-        for member in self._members.values():
-            if member.kind == "dispatch":
-                member.actor.fail.remote(str(error))
+        if self._error is not None:
+            return
+        self._error = error
+        with suppress(StopIteration):
+            if self._roster.dispatch.actor is not None:
+                self._roster.dispatch.actor.fail.remote(str(error))
+
+
+def take_down(session: str) -> None:
+    """End everything a session has but its supervisor; returns once Ray has forgotten it."""
+    import ray
+
+    mine = f"{session}/"
+
+    def left() -> list[str]:
+        actors = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
+        return [name for name in actors if name.startswith(mine) and name != f"{session}/supervisor"]
+
+    deadline = time.monotonic() + END_SECONDS
+    while (names := left()) and time.monotonic() < deadline:
+        for name in names:
+            with suppress(ValueError):  # it ended meanwhile
+                ray.kill(ray.get_actor(name, NAMESPACE))
+        time.sleep(0.02)
+    groups.remove(session)
+    while groups.find(session) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _leave() -> None:
-    """End this actor; what it made ends with it."""
+    """End this actor for good."""
     import ray
 
-    try:
+    with suppress(Exception):  # Ray is not there any more, or does not know us
         ray.kill(ray.get_runtime_context().current_actor)
-    except Exception:  # Ray is not there any more, or does not know us
-        os._exit(1)

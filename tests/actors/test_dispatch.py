@@ -10,6 +10,7 @@ import ray
 
 from arras_ray.actors.cluster import Cluster
 from arras_ray.actors.dispatch import MAX_UNREAD, Dispatch
+from arras_ray.actors.handshake import Picture
 from arras_ray.actors.mcrt import LeaseEnd
 from arras_ray.messages import Lease
 
@@ -41,9 +42,9 @@ def leases(taker: Any, n: int) -> list[Lease]:
 
 def test_parts_that_can_never_be_read_end_the_render(ray_here: Cluster) -> None:
     taker: Any = ray.remote(Taker).options(num_cpus=0).remote()
-    dispatch = Dispatch("dispatch", "alone")
-    dispatch.begin(1, 640, 640, 64, [])
-    dispatch.mcrt_ready("mcrt_i0", "here", 1, taker, ())
+    dispatch = Dispatch("dispatch", "alone", 0)
+    dispatch.begin(Picture(1, 640, 640, 64), [], [], 0.0)
+    dispatch.mcrt_ready("mcrt_i0", "here", 1, taker, 0, ())
     for n in range(MAX_UNREAD):
         assert dispatch.status().stage == "rendering"
         lease = leases(taker, n + 1)[n]
@@ -56,8 +57,8 @@ def test_parts_that_can_never_be_read_end_the_render(ray_here: Cluster) -> None:
 
 
 def test_an_event_that_goes_wrong_ends_the_render(ray_here: Cluster) -> None:
-    dispatch = Dispatch("dispatch", "alone")
-    dispatch.begin(1, 64, 64, 1, [])
+    dispatch = Dispatch("dispatch", "alone", 0)
+    dispatch.begin(Picture(1, 64, 64, 1), [], [], 0.0)
     dispatch.unread(1, np.array([10**9]))  # there is no such unit
     status = dispatch.status()
     assert status.stage == "failed"

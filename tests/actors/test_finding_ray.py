@@ -19,7 +19,7 @@ import ray
 from fake_engine import scene
 
 from arras_ray.actors import cluster
-from arras_ray.actors.supervisor import nodes
+from arras_ray.actors.nodes import nodes
 from arras_ray.client import OVER, render_session
 from arras_ray.errors import ClusterError
 from arras_ray.session_definition import SessionDefinition

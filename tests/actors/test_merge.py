@@ -14,6 +14,8 @@ from ray.util.placement_group import placement_group, remove_placement_group
 
 from arras_ray.actors import launch
 from arras_ray.actors.cluster import Cluster
+from arras_ray.actors.groups import Place
+from arras_ray.actors.handshake import Picture
 from arras_ray.actors.merge import MAX_FRAME_TILES, Merge
 from arras_ray.errors import ResourcesError
 from arras_ray.messages import N_CHANNELS, TILE, PartialFrame, ProgressiveFrame
@@ -82,8 +84,9 @@ def listener(ray_here: Cluster) -> Any:
 @pytest.fixture
 def merge(ray_here: Cluster, listener: Any) -> Iterator[Any]:
     group = placement_group([{"memory": 1 << 28}])
-    actor = launch.computation("merge", "alone", "merge", group=group, bundle=0, cores=0, memory=1 << 28)
-    wait(actor.begin.remote(1, WIDTH, HEIGHT, SPP, listener))
+    place = Place(group, 0, "", 0, 1 << 28)
+    actor = launch.computation("merge", "alone", "merge", place=place, life=0)
+    wait(actor.begin.remote(Picture(1, WIDTH, HEIGHT, SPP), dispatch=listener))
     yield actor
     ray.kill(actor)
     remove_placement_group(group)
@@ -99,7 +102,7 @@ def test_frames_and_control_calls_are_answered_while_every_adding_thread_is_busy
     busy = [merge.accept.remote([part([1 + i, 20 + i], late)]) for i in range(threads)]
     behind = merge.accept.remote([part([50], ones(1))])
     stage.reached()
-    assert wait(merge.ping.remote()) == "ready"
+    assert wait(merge.ping.remote()).begun
     assert wait(merge.stats.remote())["parts"] == 1
     frame: ProgressiveFrame = wait(merge.frame.remote(0, 0.0))
     assert frame.tiles.tolist() == PLAN.units(np.array([0]))["tile"].tolist()
@@ -126,7 +129,7 @@ def test_frames_are_answered_in_pieces_that_make_the_whole(merge: Any) -> None:
 
 def test_parts_of_another_scene_and_parts_that_came_already_change_nothing(merge: Any, listener: Any) -> None:
     wait(merge.accept.remote([part([3, 4], ones(2)), part([4, 5], ones(2)), part([6], ones(1), sync_id=9)]))
-    assert heard(listener, 2) == [("receipt", [3, 4]), ("receipt", [5])]
+    assert heard(listener, 2) == [("receipt", [3, 4]), ("receipt", [4, 5])]
     pixels = wait(merge.final.remote()).pixels
     assert set(np.unique(pixels)) == {1.0}
 
@@ -166,4 +169,4 @@ def test_a_picture_is_answered_while_a_frame_is_waited_for(merge: Any) -> None:
 
 def test_a_picture_too_big_for_the_memory_is_told() -> None:
     with pytest.raises(ResourcesError, match="merge has not enough memory for a picture of 10000000 x 10000000"):
-        Merge("merge", "alone").begin(1, 10**7, 10**7, 1, None)  # 4 PB: no machine can even reserve that
+        Merge("merge", "alone", 0).begin(Picture(1, 10**7, 10**7, 1))  # 4 PB: no machine can even reserve that

@@ -1,0 +1,75 @@
+"""What a client and a supervisor tell each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from arras_ray.actors.handshake import Joined, Loaded
+from arras_ray.errors import ArrasRayError
+from arras_ray.ledger import Deadlines
+from arras_ray.messages import FilmState, RDLMessage
+from arras_ray.session_definition import Computation
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a client asks of a session. versions: its own. engine: module:function that makes an mcrt's engine.
+
+    most_mcrts: as many may join by themselves where there is room. resumed: what the picture begins with, of a run
+    whose passes ended at earlier_ends. enforce_memory: computations that take more than their bundle has are ended.
+    client_seconds: a client tells every second that it is there; one that is silent for so long is gone.
+    """
+
+    computations: tuple[Computation, ...]
+    message: RDLMessage
+    versions: dict[str, str]
+    engine: str
+    num_cores: int | None = None
+    time_limit: float | None = None
+    most_mcrts: int = 0
+    resumed: FilmState | None = None
+    earlier_ends: tuple[int, ...] = ()
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    enforce_memory: bool = False
+    save_seconds: float = 5.0
+    client_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Parties:
+    """The computations a client talks to: actor handles. lives tell whether they are others than before."""
+
+    dispatch: Any
+    merges: tuple[Any, ...]
+    lives: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ComputationRow:
+    """A computation as `arras-ray ps` shows it. memory: private bytes; cpu: seconds so far; age: of its process."""
+
+    name: str
+    node: str
+    pid: int
+    state: str
+    cpus: float
+    memory: int
+    cpu: float
+    age: float
+
+
+@dataclass(frozen=True)
+class SessionState:
+    """Where a session stands: placing, loading, compiling, rendering or failed; loaded once an mcrt is ready.
+
+    silent: seconds since an mcrt last said that it is loading or compiling. parties: None until they are there.
+    """
+
+    stage: str
+    computations: tuple[Joined, ...] = ()
+    loaded: Loaded | None = None
+    error: ArrasRayError | None = None
+    silent: float = 0.0
+    parties: Parties | None = None
+    warnings: tuple[str, ...] = ()

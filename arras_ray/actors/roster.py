@@ -1,0 +1,202 @@
+"""The roster of a session: its computations, where each stands, and where a missing one may go."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from arras_ray.actors import groups
+from arras_ray.actors.cluster import NAMESPACE
+from arras_ray.actors.groups import Place
+from arras_ray.actors.handshake import Joined, Kept, Loaded, Pulse
+from arras_ray.actors.nodes import nodes
+from arras_ray.errors import ResourcesError
+from arras_ray.placement import place
+from arras_ray.session_definition import Computation
+
+ABSENT, STARTING, LOADING, COMPILING, READY, LEFT_OUT = (
+    "absent", "starting", "loading", "compiling", "ready", "left out"
+)  # fmt: skip
+
+
+def new_life() -> int:
+    """A number no earlier life has, also when nobody is left who knows them."""
+    return 1 + secrets.randbelow(1 << 30)
+
+
+@dataclass
+class Member:
+    """A computation that the session wants. A life begins with each process that is started for it."""
+
+    computation: Computation
+    life: int = 0
+    place: Place | None = None
+    node: str = ""
+    actor: Any = None
+    state: str = ABSENT
+    since: float = field(default_factory=time.monotonic)
+    """When it got into this state."""
+    joined: Joined | None = None
+    pulse: Pulse | None = None
+    loaded: Loaded | None = None
+    draining: bool = False
+    faults: int = 0
+    """Lives in a row that ended by its own fault."""
+    not_before: float = 0.0
+    """A missing one is not started earlier."""
+    kept: Kept | None = None
+    """A merge's, of its last answer."""
+    begun: bool = False
+    wires: tuple[int, ...] = ()
+    """Lives of the partners it was told of: of a merge the dispatch's; of a dispatch the merges'; of an mcrt both."""
+    introduced: int = -1
+    """Life of the dispatch that knows this mcrt is ready."""
+    shown: tuple[int, str] = (-1, "")
+    """Life of the dispatch, and the state it was told of this mcrt."""
+    busy: bool = False
+    """A call that arranges something is under way."""
+
+    @property
+    def name(self) -> str:
+        return self.computation.name
+
+    @property
+    def kind(self) -> str:
+        return self.computation.kind
+
+    @property
+    def present(self) -> bool:
+        """It has a process, as far as is known, that has joined and has a heartbeat."""
+        return self.actor is not None and self.joined is not None and self.pulse is not None
+
+    def become(self, state: str) -> None:
+        """Enter a state."""
+        if state != self.state:
+            self.state, self.since = state, time.monotonic()
+
+    def leave(self) -> None:
+        """Its process is gone; the next one begins a new life."""
+        self.actor = self.joined = self.pulse = self.loaded = self.kept = None
+        self.begun = self.busy = False
+        self.wires, self.introduced = (), -1
+        self.life = new_life()
+        self.become(ABSENT)
+
+
+class Roster:
+    """The members of `session`. Placing raises ResourcesError."""
+
+    def __init__(self, session: str, computations: Sequence[Computation], num_cores: int | None) -> None:
+        self.session = session
+        self.members: dict[str, Member] = {c.name: Member(c) for c in computations}
+        self.lost_nodes: set[str] = set()
+        """Nodes that do not answer, whatever Ray says."""
+        self._first = tuple(computations)
+        self._num_cores = num_cores
+
+    @property
+    def dispatch(self) -> Member:
+        return next(m for m in self.members.values() if m.kind == "dispatch")
+
+    @property
+    def merges(self) -> list[Member]:
+        """In the order of their shards."""
+        return [m for m in self.members.values() if m.kind == "merge"]
+
+    @property
+    def mcrts(self) -> list[Member]:
+        return [m for m in self.members.values() if m.kind == "mcrt"]
+
+    def reserve(self) -> Any:
+        """Give every member its place in a new group, which is returned: wait for it."""
+        placement = place(self._first, nodes(), self._num_cores)
+        group, places = groups.make(self.session, placement.placed)
+        for placed, where in zip(placement.placed, places, strict=True):
+            member = self.members[placed.computation.name]
+            member.place, member.node = where, placed.node.name
+        return group
+
+    def adopt(self) -> bool:
+        """Take over what an earlier supervisor has made; False if there is no group yet, or only half of one."""
+        import ray
+
+        found = groups.find(self.session)
+        first = found.get(self.session, [])
+        if len(first) != len(self._first):
+            groups.remove(self.session)
+            return False
+        for computation, where in zip(self._first, first, strict=True):
+            self.members[computation.name].place = where if where.node_id else None
+        for group in sorted(set(found) - {self.session}, key=_natural):
+            name, (where, *_) = group.split("/")[-2], found[group]
+            member = self.members.get(name) or self.add(name)
+            member.place = where if where.node_id else member.place
+        names = {node.id: node.name for node in nodes()}
+        for member in self.members.values():
+            member.node = names.get(member.place.node_id, "") if member.place else ""
+            try:
+                member.actor = ray.get_actor(f"{self.session}/{member.name}", NAMESPACE)
+            except ValueError:
+                member.life = new_life()
+            else:
+                member.become(STARTING)
+        return True
+
+    def add(self, name: str) -> Member:
+        """One more mcrt, like the first."""
+        template = next(c for c in self._first if c.kind == "mcrt")
+        index = int(_natural(name)[-2]) if name[-1:].isdigit() else None
+        member = self.members[name] = Member(replace(template, name=name, index=index))
+        return member
+
+    def new_name(self) -> str:
+        """A name for one more mcrt."""
+        base = self.mcrts[0].computation.array or "mcrt"
+        taken = {m.computation.index for m in self.mcrts}
+        return f"{base}_i{next(i for i in range(len(taken) + 1) if i not in taken)}"
+
+    def find_place(self, member: Member) -> Any:
+        """Reserve a place in a group of its own for a member that has none; returns the group to wait for.
+
+        Raise ResourcesError when there is no room now.
+        """
+        self.give_back(member)
+        known = [node for node in nodes() if node.id not in self.lost_nodes]
+        placement = place((member.computation,), known, self._num_cores)
+        group, (where,) = groups.make(f"{self.session}/{member.name}/{member.life}", placement.placed)
+        member.place, member.node = where, placement.placed[0].node.name
+        return group
+
+    def give_back(self, member: Member) -> None:
+        """Remove a member's group if it is its own; of the first group a bundle cannot be given back alone."""
+        from ray.util.placement_group import remove_placement_group
+
+        if member.place is None:
+            return
+        group = member.place.group
+        if not any(
+            m is not member and m.place is not None and m.place.group.id == group.id for m in self.members.values()
+        ):
+            remove_placement_group(group)
+        member.place = None
+
+    def take_place(self, member: Member) -> Member:
+        """Give a member without room the place of an mcrt, which is returned; it has to go.
+
+        Raise ResourcesError if there is none to take.
+        """
+        usable = [m for m in self.mcrts if m.place is not None and m.place.node_id not in self.lost_nodes]
+        if not usable:
+            raise ResourcesError(f"there is no place for {member.name} on any node")
+        giving = usable[-1]
+        member.place, member.node = giving.place, giving.node
+        giving.place = None
+        return giving
+
+
+def _natural(name: str) -> list[str]:
+    return re.split(r"(\d+)", name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arras_ray.cli.handle import RenderHandle
 from arras_ray.cli.interrupt import Interrupt, interruptible
@@ -14,6 +14,7 @@ from arras_ray.cli.watch import STEP_OF_STAGE, Told
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
+    from arras_ray.checkpoint import Checkpoint
     from arras_ray.messages import RDLMessage
     from arras_ray.session_definition import SessionDefinition
 
@@ -43,8 +44,8 @@ class Starter:
     def prepare(self) -> None:
         """Find out what may go wrong before a scene, which can be large, is read."""
 
-    def start(self, message: RDLMessage) -> RenderHandle:
-        """Render this scene; returns once the render is under way."""
+    def start(self, message: RDLMessage, resume: Checkpoint | None = None) -> RenderHandle:
+        """Render this scene, going on from a checkpoint of it; returns once the render is under way."""
         raise NotImplementedError
 
 
@@ -62,7 +63,7 @@ class LocalStarter(Starter):
         if ignored:
             self.told.warnings([f"{', '.join(ignored)}: without meaning for --engine local, which is one process"])
 
-    def start(self, message: RDLMessage) -> RenderHandle:
+    def start(self, message: RDLMessage, resume: Checkpoint | None = None) -> RenderHandle:
         """Flatten, compile if that was never done here, render."""
         from arras_ray import engine as engine_room
         from arras_ray.local_render import LocalRender
@@ -73,7 +74,7 @@ class LocalStarter(Starter):
         self.told.warnings(engine.warnings)
         interruptible(lambda: engine_room.warm(lambda _: self.told.step("compiling")))
         self.told.step("rendering", f"{engine.width}x{engine.height}, {engine.spp} spp, {threads} threads")
-        return self.stack.enter_context(LocalRender(engine, threads, time_limit=self.wishes.time_limit))
+        return self.stack.enter_context(LocalRender(engine, threads, time_limit=self.wishes.time_limit, resume=resume))
 
 
 class RayStarter(Starter):
@@ -94,7 +95,7 @@ class RayStarter(Starter):
         if not self._no_cluster:
             self._cluster = self._connect()
 
-    def start(self, message: RDLMessage) -> RenderHandle:
+    def start(self, message: RDLMessage, resume: Checkpoint | None = None) -> RenderHandle:
         """Start a Ray if there is no cluster, place the session, and wait until it renders."""
         from arras_ray.actors.cluster import nodes_with_cpus
         from arras_ray.client import render_session
@@ -103,17 +104,19 @@ class RayStarter(Starter):
         cluster = self._cluster or self._connect()
         n_nodes = 1 if cluster.embedded else nodes_with_cpus()
         definition, num_mcrt = session_for(self.wishes, n_nodes)
-        return self.stack.enter_context(
-            render_session(
-                definition,
-                message,
-                cluster=cluster,
-                num_mcrt=num_mcrt,
-                num_cores=self.wishes.num_cores,
-                time_limit=self.wishes.time_limit,
-                report=lambda stage: self.told.step(STEP_OF_STAGE[stage]),
-            )
+        earlier: dict[str, Any] = {} if resume is None else {"resume": resume}
+        render: Any = render_session(
+            definition,
+            message,
+            cluster=cluster,
+            num_mcrt=num_mcrt,
+            num_cores=self.wishes.num_cores,
+            time_limit=self.wishes.time_limit,
+            report=lambda stage: self.told.step(STEP_OF_STAGE[stage]),
+            **earlier,
         )
+        handle: RenderHandle = self.stack.enter_context(render)
+        return handle
 
     def _connect(self) -> Cluster:
         from arras_ray.actors.cluster import connect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from arras_ray.errors import ArrasRayError, ComputationError, RenderError
@@ -10,7 +11,7 @@ from arras_ray.errors import ArrasRayError, ComputationError, RenderError
 if TYPE_CHECKING:
     import numpy as np
 
-    from arras_ray.messages import RenderStatus
+    from arras_ray.messages import FilmState, RenderStatus
 
 HEARD_SECONDS = 1.5
 """A session hears once a second what its supervisor knows; dispatch may have said a little earlier that it failed."""
@@ -26,7 +27,7 @@ class RenderHandle(Protocol):
     @property
     def spp(self) -> int: ...
     @property
-    def _error(self) -> BaseException | None:
+    def error(self) -> BaseException | None:
         """What it failed of, as it was raised; None as long as that is not known."""
 
     def status(self) -> RenderStatus:
@@ -38,6 +39,9 @@ class RenderHandle(Protocol):
     def final(self) -> np.ndarray:
         """(height, width, 4) float32, rows from the bottom up."""
 
+    def save(self) -> Sequence[FilmState]:
+        """Its films as they are now, for a checkpoint. Called from another thread than the rest."""
+
     def where(self) -> list[dict[str, Any]]:
         """For each computation: computation, node, pid, threads, samples."""
 
@@ -45,9 +49,9 @@ class RenderHandle(Protocol):
 def failure_of(render: RenderHandle, status: RenderStatus) -> ArrasRayError:
     """The error of a render that failed, with its class and hint where they are known."""
     deadline = time.monotonic() + HEARD_SECONDS
-    while render._error is None and time.monotonic() < deadline:
+    while render.error is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    error = render._error
+    error = render.error
     if isinstance(error, ArrasRayError):
         return error
     # What is known by its words only was said by dispatch: it fails when the computations it needs are gone.

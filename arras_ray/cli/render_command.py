@@ -6,6 +6,7 @@ import click
 
 from arras_ray.cli.engines import Wishes
 from arras_ray.cli.interrupt import Interrupt
+from arras_ray.cli.keeping import MOST_SECONDS, keeping
 from arras_ray.cli.options import debug_option, overrides, picture_options
 from arras_ray.cli.render_job import RenderJob
 from arras_ray.cli.report import known_error, make_report
@@ -31,6 +32,23 @@ from arras_ray.errors import Interrupted
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
     help="Stop after this time, counted from the first lease, with the samples so far.",
+)
+@click.option(
+    "--checkpoint",
+    metavar="FILE",
+    help="Keep the samples so far in this file, an .exr that shows the picture, for --resume.",
+)
+@click.option(
+    "--checkpoint-every",
+    type=click.FloatRange(min=0, min_open=True, max=MOST_SECONDS),
+    metavar="SECONDS",
+    help="How often. It is also written at the end, however that comes. Default: 60.",
+)
+@click.option(
+    "--resume",
+    metavar="FILE",
+    help="Go on from a checkpoint of this scene, to the same bits as one render. "
+    "Size, samples and seed are taken from it unless they are given; there may be more samples, not fewer.",
 )
 @click.option(
     "--num-mcrt",
@@ -72,6 +90,9 @@ def render(
     spp: int | None,
     seed: int | None,
     time_limit: float | None,
+    checkpoint: str | None,
+    checkpoint_every: float | None,
+    resume: str | None,
     num_mcrt: int | None,
     num_cores: int | None,
     session: str | None,
@@ -93,6 +114,7 @@ def render(
         chosen=overrides(size, spp, seed),
         engine=engine,
         wishes=Wishes(num_mcrt, num_cores, session, address, threads, time_limit),
+        keeping=keeping(checkpoint, checkpoint_every, resume),
     )
     report = make_report(as_json=as_json, quiet=quiet)
     try:

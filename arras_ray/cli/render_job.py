@@ -6,25 +6,28 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arras_ray import __version__
+from arras_ray.cli.checkpointer import Checkpointer
 from arras_ray.cli.engines import LocalStarter, RayStarter, Wishes
 from arras_ray.cli.handle import failure_of
 from arras_ray.cli.interrupt import Interrupt, interruptible
+from arras_ray.cli.keeping import Keeping, going_on, refuse_other_render
 from arras_ray.cli.options import as_arguments
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
 from arras_ray.cli.report import Report
 from arras_ray.cli.summary import Summary, in_order
 from arras_ray.cli.watch import Told, stop, watch
-from arras_ray.errors import ArrasRayError, Interrupted, RenderError
+from arras_ray.errors import ArrasRayError, Interrupted, OutputError, RenderError
 from arras_ray.versions import versions
 
 if TYPE_CHECKING:
+    from arras_ray.checkpoint import Checkpoint
     from arras_ray.cli.handle import RenderHandle
-    from arras_ray.messages import RenderStatus
+    from arras_ray.messages import RDLMessage, RenderStatus
     from arras_ray.scene.context import SceneContext, SceneWarning
 
 
@@ -38,39 +41,87 @@ class RenderJob:
     chosen: dict[str, Any]
     engine: str
     wishes: Wishes
+    keeping: Keeping
 
     def run(self, report: Report, interrupt: Interrupt) -> int:
         """Do it all; return the exit code. Everything that was started has ended on return, and on an error."""
-        from arras_ray.messages import RDLMessage
-        from arras_ray.scene import read_scene
-
         told = Told(report)
         report.start(__version__, list(self.scenes), self.engine)
         if self.outputs:
-            check_outputs(chosen_outputs(self.outputs, "", self.scenes[0]))
+            self._check(chosen_outputs(self.outputs, "", self.scenes[0]))
+        self.keeping.check(told)
+        earlier = self.keeping.read()
+        job = self if earlier is None else replace(self, chosen=going_on(earlier, self.chosen))
         with ExitStack() as stack:
-            kind = LocalStarter if self.engine == "local" else RayStarter
-            starter = kind(self.wishes, report, told, interrupt, stack)
-            starter.prepare()
-            told.step("reading", " ".join(self.scenes))
-            context = interruptible(lambda: read_scene(self.scenes))
-            told.warnings(grouped(context.warnings))
-            paths = chosen_outputs(self.outputs, output_file(context), self.scenes[0])
-            check_outputs(paths)
-            handle = starter.start(RDLMessage(sync_id=1, payload=context.to_bytes(), options=self.chosen))
-            interrupt.gentle()
-            status = watch(handle, report, told, interrupt, self.wishes.time_limit)
-            interrupted = status.stage not in ("finished", "failed") and interrupt.requested.is_set()
-            if interrupted:
-                status = stop(handle)
-            written = self._write(handle, status, paths, told)
-            if not status.samples:
-                raise self._nothing(interrupted)
-            return self._done(handle, status, written, report, interrupted)
+            return job._run(earlier, report, told, interrupt, stack)
 
-    def _write(self, handle: RenderHandle, status: RenderStatus, paths: list[Path], told: Told) -> list[Path]:
-        """Write what there is, return where. Raise what the render failed of, else the first OutputError."""
-        errors = [failure_of(handle, status)] if status.stage == "failed" else []
+    def _run(
+        self, earlier: Checkpoint | None, report: Report, told: Told, interrupt: Interrupt, stack: ExitStack
+    ) -> int:
+        from arras_ray.messages import RDLMessage
+        from arras_ray.scene import read_scene
+
+        kind = LocalStarter if self.engine == "local" else RayStarter
+        starter = kind(self.wishes, report, told, interrupt, stack)
+        starter.prepare()
+        told.step("reading", " ".join(self.scenes))
+        context = interruptible(lambda: read_scene(self.scenes))
+        told.warnings(grouped(context.warnings))
+        paths = chosen_outputs(self.outputs, output_file(context), self.scenes[0])
+        self._check(paths)
+        message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=self.chosen)
+        if earlier is not None:
+            refuse_other_render(earlier, message)
+            report.notice(f"going on from {earlier.path}: {earlier.spp_so_far:.4g} of {self.chosen['spp']} spp")
+        handle = starter.start(message, earlier)
+        interrupt.gentle()
+        keeper = self._keeper(handle, message, earlier, stack)
+        hear = keeper.hear if keeper is not None else None
+        status = watch(handle, report, told, interrupt, self.wishes.time_limit, hear)
+        interrupted = status.stage not in ("finished", "failed") and interrupt.requested.is_set()
+        if interrupted:
+            status = stop(handle)
+        errors: list[ArrasRayError] = [failure_of(handle, status)] if status.stage == "failed" else []
+        if keeper is not None:
+            errors += finish(keeper, handle.spp, status, report)
+        metadata = self._metadata(
+            status,
+            handle.spp * status.samples / max(status.total_samples, 1),
+            status.seconds + (earlier.seconds if earlier is not None else 0.0),
+        )
+        written = self._write(handle, status, paths, metadata, errors, told)
+        if not status.samples:
+            raise self._nothing(interrupted)
+        return self._done(handle, status, written, report, interrupted)
+
+    def _check(self, paths: list[Path]) -> None:
+        """Raise UsageError or OutputError if these pictures cannot be written."""
+        self.keeping.check_outputs(paths)
+        check_outputs(paths)
+
+    def _keeper(
+        self, handle: RenderHandle, message: RDLMessage, earlier: Checkpoint | None, stack: ExitStack
+    ) -> Checkpointer | None:
+        """What keeps the checkpoint, under way; None if none was asked for."""
+        from arras_ray.identity import identity_of
+
+        if self.keeping.checkpoint is None:
+            return None
+        identity = identity_of(message, handle.width, handle.height)
+        every = self.keeping.every
+        keeper = Checkpointer(self.keeping.checkpoint, every, handle, identity, self._metadata, earlier)
+        return stack.enter_context(keeper)
+
+    def _write(
+        self,
+        handle: RenderHandle,
+        status: RenderStatus,
+        paths: list[Path],
+        metadata: dict[str, Any],
+        errors: list[ArrasRayError],
+        told: Told,
+    ) -> list[Path]:
+        """Write what there is, return where. Raise the first of the errors so far, else the first OutputError."""
         written: list[Path] = []
         if status.samples:
             try:
@@ -78,7 +129,6 @@ class RenderJob:
             except ArrasRayError as error:  # on Ray: who kept the pixels is gone
                 errors.append(error)
             else:
-                metadata = self._metadata(handle, status)
                 written, unwritten = write_outputs(paths, pixels, half=self.half, metadata=metadata)
                 errors += unwritten
         told.warnings(status.warnings)
@@ -139,15 +189,15 @@ class RenderJob:
             return "time_limit", 0
         return "partial", RenderError.exit_code
 
-    def _metadata(self, handle: RenderHandle, status: RenderStatus) -> dict[str, Any]:
-        """What the EXR says about its making."""
+    def _metadata(self, status: RenderStatus, spp: float, seconds: float) -> dict[str, Any]:
+        """What the EXR says about its making. spp: samples a pixel so far; seconds: rendered in all."""
         return {
             "scene": " ".join(self.scenes),
-            "spp": handle.spp * status.samples / max(status.total_samples, 1),
+            "spp": spp,
             "sync_id": 1,
             "versions": versions(),
             "mcrts": len(status.mcrts),
-            "seconds": status.seconds,
+            "seconds": seconds,
         }
 
     def _bad_samples(self, status: RenderStatus) -> str:
@@ -160,6 +210,16 @@ class RenderJob:
         command = ["arras-ray", "debug-pixel", *self.scenes, str(bad.x), str(bad.y), "--sample", str(bad.sample)]
         command += as_arguments(self.chosen)
         return f"{text}; the first is sample {bad.sample} of pixel ({bad.x}, {bad.y}): {shlex.join(command)}"
+
+
+def finish(keeper: Checkpointer, spp: int, status: RenderStatus, report: Report) -> list[OutputError]:
+    """Write the last checkpoint and say what is in it; return why it was not written, if so. spp: when all is done."""
+    keeper.hear(status)
+    error = keeper.finish()
+    if keeper.spp:
+        go_on = "" if keeper.spp == spp else f"; --resume {shlex.quote(str(keeper.path))} goes on from there"
+        report.notice(f"checkpoint {keeper.path}: {keeper.spp:.4g} of {spp} spp{go_on}")
+    return [] if error is None else [error]
 
 
 def output_file(context: SceneContext) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -46,17 +47,25 @@ class Told:
 
 
 def watch(
-    render: RenderHandle, report: Report, told: Told, interrupt: Interrupt, time_limit: float | None
+    render: RenderHandle,
+    report: Report,
+    told: Told,
+    interrupt: Interrupt,
+    time_limit: float | None,
+    hear: Callable[[RenderStatus], list[str]] | None = None,
 ) -> RenderStatus:
     """Report steps, warnings and progress until the render is over or the user interrupts; return the last status.
 
-    The first samples are reported at once, then progress every `report.interval` seconds, then the end.
+    The first samples are reported at once, then progress every `report.interval` seconds, then the end. hear gets every
+    status and returns more warnings.
     """
     wait = SHORTEST_WAIT
     next_report = 0.0
     while True:
         status = render.status()
         told.warnings(status.warnings)
+        if hear is not None:
+            told.warnings(hear(status))
         if status.stage in STEP_OF_STAGE:
             told.step(STEP_OF_STAGE[status.stage])
         over = status.stage in OVER

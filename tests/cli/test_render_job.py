@@ -155,7 +155,7 @@ class Lost:
     """A session of which only dispatch's words are known."""
 
     width, height, spp = WIDTH, HEIGHT, SPP
-    _error = None
+    error = None
 
     def status(self) -> RenderStatus:
         return RenderStatus("failed", 0, 100, 1.0, 0.0, error="no mcrt is left")

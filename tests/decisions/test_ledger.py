@@ -4,30 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+from leasing import ledger_of, receipt_of, take
 
-from arras_ray.ledger import MAX_LEASE_UNITS, Ledger
-from arras_ray.messages import BadSample, Lease, Receipt
+from arras_ray.ledger import MAX_LEASE_UNITS
+from arras_ray.messages import BadSample, Lease
 from arras_ray.pace import MAX_GROWTH
-from arras_ray.unit_plan import UnitPlan
-
-
-def receipt_of(ledger: Ledger, lease: Lease, rate: float = 1e6, ids: list[int] | None = None) -> Receipt:
-    unit_ids = lease.units["id"] if ids is None else np.array(ids, "i8")
-    samples = int(ledger.plan.samples(unit_ids).sum())
-    return Receipt(lease.sync_id, lease.lease_id, lease.mcrt, unit_ids, samples / rate, samples)
-
-
-def take(ledger: Ledger, mcrt: str) -> Lease:
-    lease = ledger.lease(mcrt, 0.0)
-    assert lease is not None
-    return lease
-
-
-def ledger_of(*mcrts: str, width: int = 960, height: int = 540, spp: int = 64, threads: int = 2) -> Ledger:
-    ledger = Ledger(UnitPlan(width, height, spp), sync_id=1)
-    for mcrt in mcrts:
-        ledger.join(mcrt, threads)
-    return ledger
 
 
 def test_the_first_lease_is_small_and_at_the_start_of_the_plan() -> None:

@@ -12,14 +12,14 @@ import json
 import mmap
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from arras_ray.errors import CheckpointError
-from arras_ray.film import morton_tiles, shard_of_tile
+from arras_ray.film import morton_tiles
 from arras_ray.identity import Identity
 from arras_ray.image import header_of, metadata_of, refusing, replacing
 from arras_ray.messages import CHANNELS, N_CHANNELS, TILE, BadSample, FilmState, Tally, tile_grid
@@ -68,22 +68,6 @@ class Checkpoint:
         """Samples a pixel that were accepted, on average."""
         return spp_of([self.state], self.ends)
 
-    def shards(self, n_shards: int) -> tuple[FilmState, ...]:
-        """What each of n_shards merges starts from. The first one's has the tally."""
-        state = self.state
-        shard_of = shard_of_tile(state.tiles, state.width, state.height, n_shards)
-        cuts = [np.flatnonzero(shard_of == shard) for shard in range(n_shards)]
-        return tuple(
-            replace(
-                state,
-                tiles=state.tiles[cut],
-                sums=state.sums[cut],
-                order=state.order[:, cut],
-                tally=state.tally if shard == 0 else Tally(),
-            )
-            for shard, cut in enumerate(cuts)
-        )
-
     def refuse_fewer(self, spp: int) -> None:
         """Raise CheckpointError if a render of `spp` samples a pixel cannot go on from here."""
         begun = self.begun
@@ -112,7 +96,7 @@ def write_checkpoint(
     """
     import OpenEXR
 
-    state = joined(states)
+    state = _joined(states)
     picture, planes = _rasters(state)
     record = {
         "format": FORMAT,
@@ -198,7 +182,7 @@ def spp_of(states: Sequence[FilmState], ends: Sequence[int]) -> float:
     return samples / (states[0].width * states[0].height)
 
 
-def joined(states: Sequence[FilmState]) -> FilmState:
+def _joined(states: Sequence[FilmState]) -> FilmState:
     """The films of several merges as one, with the tiles in the order given.
 
     Ranks of acceptance go on from one state to the next. Raise ValueError for a tile that comes twice, and for states

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arras_ray.cli.handle import RenderHandle
 from arras_ray.cli.interrupt import Interrupt, interruptible
@@ -104,19 +104,18 @@ class RayStarter(Starter):
         cluster = self._cluster or self._connect()
         n_nodes = 1 if cluster.embedded else nodes_with_cpus()
         definition, num_mcrt = session_for(self.wishes, n_nodes)
-        earlier: dict[str, Any] = {} if resume is None else {"resume": resume}
-        render: Any = render_session(
-            definition,
-            message,
-            cluster=cluster,
-            num_mcrt=num_mcrt,
-            num_cores=self.wishes.num_cores,
-            time_limit=self.wishes.time_limit,
-            report=lambda stage: self.told.step(STEP_OF_STAGE[stage]),
-            **earlier,
+        return self.stack.enter_context(
+            render_session(
+                definition,
+                message,
+                cluster=cluster,
+                num_mcrt=num_mcrt,
+                num_cores=self.wishes.num_cores,
+                time_limit=self.wishes.time_limit,
+                resume=resume,
+                report=lambda stage: self.told.step(STEP_OF_STAGE[stage]),
+            )
         )
-        handle: RenderHandle = self.stack.enter_context(render)
-        return handle
 
     def _connect(self) -> Cluster:
         from arras_ray.actors.cluster import connect

@@ -11,7 +11,7 @@ from checkpoint_files import HEIGHT, IDENTITY, PLAN, SPP, TALLY, WIDTH, film_of,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arras_ray.checkpoint import joined, read_checkpoint
+from arras_ray.checkpoint import read_checkpoint
 from arras_ray.errors import CheckpointError
 from arras_ray.film import Film, shard_of_tile
 from arras_ray.image import read_exr
@@ -118,24 +118,6 @@ def test_a_tile_no_merge_tells_of_has_no_samples(tmp_path: Path) -> None:
     assert read.state.order.any(axis=0).tolist() == [True, False, True, True, False, False]
     assert not read.state.sums[[1, 4, 5]].any()
     assert read.spp_so_far == SPP * (64 * 64 + 22 * 64 + 64 * 6) / (WIDTH * HEIGHT)
-
-
-@pytest.mark.parametrize("n_shards", [1, 2, 3])
-def test_a_render_goes_on_with_any_number_of_merges(tmp_path: Path, n_shards: int) -> None:
-    film = film_of(PLAN, PLAN.n_units - 5)
-    write(tmp_path / "c.exr", [film.save(tally=TALLY)])
-    states = read_checkpoint(tmp_path / "c.exr").shards(n_shards)
-    accepted = []
-    sums = np.zeros_like(film.sums)
-    for shard, state in enumerate(states):
-        assert set(shard_of_tile(state.tiles, WIDTH, HEIGHT, n_shards)) <= {shard}
-        part = Film(WIDTH, HEIGHT)
-        part.restore(state)
-        accepted += part.accepted.tolist()
-        sums += part.sums
-    assert sorted(accepted) == film.accepted.tolist()
-    assert sums.tobytes() == film.sums.tobytes()
-    assert joined(states).tally == TALLY
 
 
 def test_states_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

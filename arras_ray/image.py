@@ -12,6 +12,7 @@ import os
 import secrets
 import stat
 import struct
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,11 @@ REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 """x and y of red, green, blue and white: ITU-R BT.709, white D65."""
 
 HALF_MAX = 65504.0
+
+TEMPORARY = ".arras-ray-{}.tmp"
+
+LEFT_SECONDS = 3600.0
+"""A temporary file nobody has written to for so long was left by a process that was killed."""
 
 _STRUCTURE = {
     "channels",
@@ -172,7 +178,7 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     one of the two whole.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
-    temporary = target.with_name(f".arras-ray-{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(TEMPORARY.format(secrets.token_hex(6)))
     try:
         # Made here and not by the writer: the user's umask decides who may read the picture.
         os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o666))
@@ -187,6 +193,14 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     if durable:
         with contextlib.suppress(OSError):  # some systems cannot sync a folder; the file is whole in any case
             _sync(target.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder: a checkpoint can be large."""
+    for path in folder.glob(TEMPORARY.format("*")):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - LEFT_SECONDS:
+                path.unlink()
 
 
 def _sync(path: Path) -> None:

@@ -32,13 +32,15 @@ class Keeping:
     resume: Path | None = None
 
     def check(self, told: Told) -> None:
-        """Raise OutputError now if the checkpoint could not be written; warn of one that will be lost."""
+        """Raise OutputError now if the checkpoint could not be written; warn of one that will be lost. Temporary files
+        of renders that were killed go."""
         if self.checkpoint is None:
             return
         from arras_ray.checkpoint import is_checkpoint
-        from arras_ray.image import check_writable
+        from arras_ray.image import check_writable, remove_leftovers
 
         check_writable(self.checkpoint)
+        remove_leftovers(self.checkpoint.resolve().parent)
         goes_on = self.resume is not None and same_file(self.checkpoint, self.resume)
         if not goes_on and is_checkpoint(self.checkpoint):
             told.warnings(

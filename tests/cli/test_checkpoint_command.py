@@ -222,6 +222,16 @@ def test_trouble_that_stays_is_an_error(use: Use, capsys: pytest.CaptureFixture[
     np.testing.assert_array_equal(read_exr("out.exr")[0], expected())
 
 
+def test_what_killed_renders_have_left_goes(use: Use) -> None:
+    for name, age in (("old", 4000), ("new", 0)):
+        path = Path(f".arras-ray-{name}.tmp")
+        path.write_bytes(b"half of a checkpoint")
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+    use(CountingEngine())
+    assert run([*KEEP, "--quiet"]) == 0
+    assert [path.name for path in Path().glob(".arras-ray-*")] == [".arras-ray-new.tmp"]
+
+
 def test_no_thread_is_left(use: Use) -> None:
     use(CountingEngine())
     assert run([*KEEP, "--quiet"]) == 0

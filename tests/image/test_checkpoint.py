@@ -109,6 +109,7 @@ def test_merges_are_in_different_passes(tmp_path: Path) -> None:
     write(tmp_path / "c.exr", states)
     order = read_checkpoint(tmp_path / "c.exr").state.order
     assert (order > 0).sum(axis=0).tolist() == [1, 1, 0, 4, 4, 0]
+    assert len(np.unique(order[order > 0])) == 10
 
 
 def test_a_tile_no_merge_tells_of_has_no_samples(tmp_path: Path) -> None:

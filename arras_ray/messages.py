@@ -83,7 +83,7 @@ class PartialFrame:
 
 @dataclass(frozen=True)
 class Receipt:
-    """Merge tells dispatch what became of a PartialFrame. unit_ids: (n,) i8, newly accepted; bad_samples in them."""
+    """Merge tells dispatch what became of a PartialFrame. unit_ids: (n,) i8, all that its film has now; bad_samples: new ones."""
 
     sync_id: int
     lease_id: int

@@ -176,7 +176,8 @@ class Dispatch:
         """An mcrt that was lost had crashed or hung: what it was rendering may be why."""
         with self._or_fail():
             with self._lock:
-                if self._ledger is not None:
+                seen = self._mcrts.get(name)
+                if self._ledger is not None and seen is not None and seen.life in (life, -1):
                     self._ledger.blame(name, reason)
                     self._settle()
             self._pool.pump()
@@ -305,11 +306,12 @@ class Dispatch:
     def _tick(self) -> None:
         while True:
             time.sleep(TICK_SECONDS)
-            with self._lock:
-                idle = self._ledger is None or self._over_at is not None
-            if not idle:
-                with self._or_fail():
-                    self._pool.pump()
+            with self._or_fail():
+                with self._lock:
+                    if self._ledger is None or self._over_at is not None:
+                        continue
+                    self._ledger.expire(time.monotonic())
+                self._pool.pump()
 
     def _end_early(self, stage: str) -> None:
         """Lease nothing more and cancel the leases under way; once they have ended the render is in `stage`."""

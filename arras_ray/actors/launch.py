@@ -101,7 +101,7 @@ def supervisor(session: str, order: Order) -> Any:
             namespace=NAMESPACE,
             lifetime="detached",
             num_cpus=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(head_node(), soft=True),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(head_node(), soft=False),
             max_restarts=-1,
             max_task_retries=0,
         )

@@ -1,15 +1,19 @@
 """An engine with the real one's interface and no renderer: each sample is a hash of pixel, sample number and channel.
 
 The payload is JSON: width, height, spp; and for faults: "stages": a folder of files that make moments visible and
-hold them (see `Stage`); "error": a message to fail with while loading; "pause": seconds a unit takes at least.
+hold them (see `Stage`), from unit "hold_from" on, and for ever with "hangs"; "error": a message to fail with while
+loading; "pause": seconds a unit takes at least; "bad": units that raise, in the process that came to the stage first
+if there is one, else in all; "crash": units that end their process.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +47,14 @@ class Stage:
         while not (self.folder / "open").exists() and not cancelled():
             time.sleep(0.002)
 
+    def is_first(self) -> bool:
+        """In the engine: whether this process is the one that came here first."""
+        with suppress(FileExistsError):
+            os.close(os.open(self.folder / f"first-{os.getpid()}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            with suppress(FileExistsError):
+                os.link(self.folder / f"first-{os.getpid()}", self.folder / "first")
+        return os.path.samefile(self.folder / f"first-{os.getpid()}", self.folder / "first")
+
     def reached(self, timeout: float = 30.0) -> int:
         """In the test: wait until a process is there; returns its id."""
         deadline = time.monotonic() + timeout
@@ -66,13 +78,23 @@ class FakeEngine:
         self._stage = Stage(settings["stages"]) if "stages" in settings else None
         self._hold_from: int = settings.get("hold_from", 0)
         self._pause: float = settings.get("pause", 0.0)
+        self._hangs: bool = settings.get("hangs", False)
+        self._bad = set(settings.get("bad", ()))
+        self._crash = set(settings.get("crash", ()))
 
     def render(self, units: np.ndarray, cancel: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int, None]:
         sums = np.zeros((len(units), TILE * TILE, N_CHANNELS))
         samples = 0
         for i, unit in enumerate(units):
             if self._stage is not None and unit["id"] >= self._hold_from:
-                self._stage.hold(lambda: bool(cancel[0]))
+                if not self._bad:
+                    self._stage.hold(lambda: bool(cancel[0]) and not self._hangs)
+                elif unit["id"] in self._bad and self._stage.is_first():
+                    raise RuntimeError(f"unit {unit['id']} cannot be rendered here")
+            elif unit["id"] in self._bad:
+                raise RuntimeError(f"unit {unit['id']} cannot be rendered")
+            if unit["id"] in self._crash:
+                signal.raise_signal(signal.SIGSEGV)
             if self._pause:
                 time.sleep(self._pause)
             if cancel[0]:

@@ -363,12 +363,15 @@ def _small_ray() -> Iterator[None]:
     """Settings of an embedded Ray that ray.init has no arguments for.
 
     Its dashboard agent takes any free port: two Rays that both want the usual one start 5 s later. It has no process
-    that watches logs, which nobody would show, and none that would ask a cloud for machines.
+    that watches logs, which nobody would show, and none that would ask a cloud for machines. Its workers have parents,
+    which know how they end.
     """
+    from arras_ray.actors.ends import worker_options
+
     parameter: Any = import_module("ray._private.parameter")
     original = parameter.RayParams
     parameter.RayParams = functools.partial(
-        original, dashboard_agent_listen_port=0, include_log_monitor=False, no_monitor=True
+        original, dashboard_agent_listen_port=0, include_log_monitor=False, no_monitor=True, **worker_options()
     )
     try:
         yield

@@ -29,6 +29,7 @@ class Wishes:
     address: str | None = None
     threads: int | None = None
     time_limit: float | None = None
+    enforce_memory: bool = False
 
 
 @dataclass
@@ -58,6 +59,7 @@ class LocalStarter(Starter):
             "--num-mcrt": self.wishes.num_mcrt,
             "--session": self.wishes.session,
             "--address": self.wishes.address,
+            "--enforce-memory": self.wishes.enforce_memory or None,
         }
         ignored = [option for option, value in options.items() if value is not None]
         if ignored:
@@ -112,6 +114,7 @@ class RayStarter(Starter):
                 num_mcrt=num_mcrt,
                 num_cores=self.wishes.num_cores,
                 time_limit=self.wishes.time_limit,
+                enforce_memory=self.wishes.enforce_memory,
                 resume=resume,
                 report=lambda stage: self.told.step(STEP_OF_STAGE[stage]),
             )

@@ -78,6 +78,9 @@ from arras_ray.errors import Interrupted
     show_default=True,
     help="local: without Ray, in one process.",
 )
+@click.option(
+    "--enforce-memory", is_flag=True, help="End computations that take more than their memoryMB, and start them again."
+)
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of --engine local. Default: all.")
 @click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="Nothing but warnings and errors.")
@@ -98,6 +101,7 @@ def render(
     session: str | None,
     address: str | None,
     engine: str,
+    enforce_memory: bool,
     threads: int | None,
     as_json: bool,
     quiet: bool,
@@ -113,7 +117,7 @@ def render(
         half=half,
         chosen=overrides(size, spp, seed),
         engine=engine,
-        wishes=Wishes(num_mcrt, num_cores, session, address, threads, time_limit),
+        wishes=Wishes(num_mcrt, num_cores, session, address, threads, time_limit, enforce_memory),
         keeping=keeping(checkpoint, checkpoint_every, resume),
     )
     report = make_report(as_json=as_json, quiet=quiet)

@@ -81,7 +81,7 @@ class RenderJob:
         interrupted = status.stage not in ("finished", "failed") and interrupt.requested.is_set()
         if interrupted:
             status = stop(handle)
-        errors: list[ArrasRayError] = [failure_of(handle, status)] if status.stage == "failed" else []
+        errors: list[ArrasRayError] = [self._failure(handle, status)] if status.stage == "failed" else []
         if keeper is not None:
             errors += finish(keeper, handle.spp, status, report)
         metadata = self._metadata(
@@ -207,9 +207,21 @@ class RenderJob:
         bad = status.first_bad
         if bad is None:
             return text
-        command = ["arras-ray", "debug-pixel", *self.scenes, str(bad.x), str(bad.y), "--sample", str(bad.sample)]
-        command += as_arguments(self.chosen)
-        return f"{text}; the first is sample {bad.sample} of pixel ({bad.x}, {bad.y}): {shlex.join(command)}"
+        command = self._debug_pixel(bad.x, bad.y, bad.sample)
+        return f"{text}; the first is sample {bad.sample} of pixel ({bad.x}, {bad.y}): {command}"
+
+    def _failure(self, handle: RenderHandle, status: RenderStatus) -> ArrasRayError:
+        """What a render failed of; of pixels that cannot be rendered, with the command that renders one of them."""
+        bad = status.failed
+        if bad is None:
+            return failure_of(handle, status)
+        command = self._debug_pixel(bad.left, bad.bottom, bad.begin)
+        return RenderError(status.error, hint=f"look at one of them: {command}", pixel=(bad.left, bad.bottom))
+
+    def _debug_pixel(self, x: int, y: int, sample: int) -> str:
+        """The command that shows the path of a sample."""
+        command = ["arras-ray", "debug-pixel", *self.scenes, str(x), str(y), "--sample", str(sample)]
+        return shlex.join(command + as_arguments(self.chosen))
 
 
 def finish(keeper: Checkpointer, spp: int, status: RenderStatus, report: Report) -> list[OutputError]:

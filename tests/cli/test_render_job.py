@@ -19,11 +19,13 @@ from counting_engine import HEIGHT, SPP, WIDTH, CountingEngine, expected
 
 import arras_ray
 from arras_ray import __version__
+from arras_ray.cli.engines import Wishes
 from arras_ray.cli.handle import failure_of
 from arras_ray.cli.main import run
-from arras_ray.errors import ComputationError
+from arras_ray.cli.render_job import RenderJob
+from arras_ray.errors import ComputationError, RenderError
 from arras_ray.image import read_exr
-from arras_ray.messages import BadSample, RDLMessage, RenderStatus
+from arras_ray.messages import BadSample, FailedPixels, RDLMessage, RenderStatus
 
 Install = Callable[..., ModuleType]
 
@@ -259,3 +261,15 @@ def test_options_of_ray_are_told_to_have_no_meaning(install: Install, capsys: py
     install(CountingEngine())
     assert run([*RENDER, "--num-mcrt", "4", "--address", "local"]) == 0
     assert "--num-mcrt, --address: without meaning for --engine local" in capsys.readouterr().err
+
+
+def test_pixels_that_no_mcrt_can_render_are_told_with_the_command_that_shows_one() -> None:
+    job = RenderJob(("my scene.rdla",), (), False, {"spp": 9, "width": 70, "height": 65}, "ray", Wishes())
+    failed = FailedPixels(64, 0, 69, 63, 4, 9)
+    status = RenderStatus("failed", 10, 100, 1.0, 10.0, error="pixels (64, 0) to (69, 63) failed", failed=failed)
+    handle: Any = None  # nobody is asked: the status says it all
+    error = job._failure(handle, status)
+    assert (type(error), error.exit_code, error.pixel) == (RenderError, 1, (64, 0))
+    assert "pixels (64, 0) to (69, 63)" in error.message
+    command = "arras-ray debug-pixel 'my scene.rdla' 64 0 --sample 4 --size 70 65 --spp 9"
+    assert error.hint == f"look at one of them: {command}"

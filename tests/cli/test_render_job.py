@@ -21,6 +21,7 @@ import arras_ray
 from arras_ray import __version__
 from arras_ray.cli.engines import Wishes
 from arras_ray.cli.handle import failure_of
+from arras_ray.cli.keeping import Keeping
 from arras_ray.cli.main import run
 from arras_ray.cli.render_job import RenderJob
 from arras_ray.errors import ComputationError, RenderError
@@ -264,7 +265,7 @@ def test_options_of_ray_are_told_to_have_no_meaning(install: Install, capsys: py
 
 
 def test_pixels_that_no_mcrt_can_render_are_told_with_the_command_that_shows_one() -> None:
-    job = RenderJob(("my scene.rdla",), (), False, {"spp": 9, "width": 70, "height": 65}, "ray", Wishes())
+    job = RenderJob(("my scene.rdla",), (), False, {"spp": 9, "width": 70, "height": 65}, "ray", Wishes(), Keeping())
     failed = FailedPixels(64, 0, 69, 63, 4, 9)
     status = RenderStatus("failed", 10, 100, 1.0, 10.0, error="pixels (64, 0) to (69, 63) failed", failed=failed)
     handle: Any = None  # nobody is asked: the status says it all

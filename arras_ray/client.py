@@ -346,7 +346,7 @@ class SessionRender:
 
     def _judge(self, error: ArrasRayError) -> ArrasRayError | None:
         """Whether a supervisor that was not reached means the end."""
-        from arras_ray.actors.cluster import is_alive
+        from arras_ray.actors.probe import is_alive
 
         if isinstance(error, ClusterError) or error.fields.get("how") not in ("silent", "unreachable"):
             return error

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from arras_ray.actors.probe import address_on_this_machine, check_alive, is_alive, token
 from arras_ray.errors import ClusterError
 
 GRACE_SECONDS = 5.0
@@ -35,14 +36,10 @@ GONE_SECONDS = 5.0
 NAMESPACE = "arras_ray"
 """Ray namespace of all our actors; their names are SESSION/COMPUTATION."""
 
-PROBE_SECONDS = 2.0
-"""A cluster that says nothing for so long is dead: with the import of Ray the user knows within 3 s."""
-
 OBJECT_STORE_BYTES = 512 << 20
 """Of an embedded Ray. A few leases a computation are under way at a time (40 MB at most each), and the scene."""
 
 LOCAL = "local"
-CHECK_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ def find(address: str | None) -> Address | None:
         return None
     if found is not None and found.host_port != "auto":
         return found
-    here = _address_on_this_machine()
+    here = address_on_this_machine()
     if here and is_alive(here):
         return Address(here, "machine")
     if found is not None:
@@ -156,88 +153,6 @@ def nodes_with_cpus() -> int:
     return sum(node["Alive"] and node["Resources"].get("CPU", 0.0) > 0 for node in all_nodes())
 
 
-def token_path() -> Path | None:
-    """The file a cluster's token is read from: $RAY_AUTH_TOKEN_PATH, else Ray's own; None where there is none."""
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    path = Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
-    return path if path.is_file() else None
-
-
-def _token() -> str:
-    """The token to show a cluster that wants one; empty where there is none. Raise ClusterError."""
-    token = os.environ.get("RAY_AUTH_TOKEN", "")
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH", "")
-    path = token_path()
-    if token or (path is None and not named):
-        return token
-    if path is None:
-        raise ClusterError(
-            f"there is no token file {named}, which RAY_AUTH_TOKEN_PATH names",
-            hint="set RAY_AUTH_TOKEN_PATH to the file with the token the head was started with",
-            path=named,
-        )
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        why = (error.strerror if isinstance(error, OSError) else "") or "it is not text"
-        raise ClusterError(
-            f"the token file {path} cannot be read: {why}",
-            hint="it must be readable for you and hold the token the head was started with, in one line",
-            path=str(path),
-        ) from error
-
-
-def _address_on_this_machine() -> str:
-    """What `ray start --head` wrote down on this machine last; empty if nothing. It may have died since."""
-    root = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    try:
-        return (Path(root) / "ray" / "ray_current_cluster").read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError):
-        return ""
-
-
-def is_alive(host_port: str) -> bool:
-    """Whether a head answers there, with or without a token."""
-    try:
-        _check_alive(host_port, "")
-    except ClusterError as error:
-        return bool(error.fields.get("refused"))
-    return True
-
-
-def _check_alive(host_port: str, token: str) -> None:
-    """Ask a head whether it is alive, without Ray. Raise ClusterError; field `refused` when it wants another token.
-
-    The question is Ray's own CheckAlive of the head's node service, an empty message. It takes 2 ms.
-    """
-    import grpc  # type: ignore[import-untyped]
-
-    host, _, port = host_port.rpartition(":")
-    if not host or not port.isdigit():
-        raise ClusterError(
-            f"{host_port!r} is no address of a Ray cluster",
-            hint="write HOST:PORT as `ray start --head` prints it, for example 192.0.2.7:6379",
-            address=host_port,
-        )
-    options = [("grpc.enable_http_proxy", 0)]
-    with grpc.insecure_channel(host_port, options=options) as channel:
-        call = channel.unary_unary(CHECK_ALIVE)
-        try:
-            call(b"", timeout=PROBE_SECONDS, metadata=[("authorization", f"Bearer {token}")] if token else [])
-        except grpc.RpcError as error:
-            refused = error.code() == grpc.StatusCode.UNAUTHENTICATED
-            if refused:
-                message = f"the cluster at {host_port} refused the token" if token else f"{host_port} wants a token"
-                hint = (
-                    "set RAY_AUTH_TOKEN_PATH to the file with the token the head was started with"
-                    " (or RAY_AUTH_TOKEN to the token itself)"
-                )
-            else:
-                message = f"no Ray cluster answers at {host_port}"
-                hint = "is the head running, is the port open? `ray start --head` prints the address to use"
-            raise ClusterError(message, hint=hint, address=host_port, refused=refused or None) from None
-
-
 def _join(found: Address) -> Cluster:
     host_port = found.host_port.removeprefix("ray://")
     if host_port != found.host_port:
@@ -248,14 +163,14 @@ def _join(found: Address) -> Cluster:
         )
     variables: dict[str, str | None] = {"RAY_AUTH_MODE": "disabled"}
     try:
-        _check_alive(host_port, "")
+        check_alive(host_port, "")
     except ClusterError as error:
         if not error.fields.get("refused"):
             raise
-        token = _token()
-        if not token:
+        shown = token()
+        if not shown:
             raise
-        _check_alive(host_port, token)
+        check_alive(host_port, shown)
         variables = {"RAY_AUTH_MODE": "token"}
     before = _set_variables(variables)
     try:
@@ -271,13 +186,13 @@ def _join(found: Address) -> Cluster:
 def _start(cpus: float, memory: int) -> Cluster:
     """An embedded Ray. Its folder, readable by its owner only, holds Ray's files and the token."""
     folder = Path(tempfile.mkdtemp(prefix="arras-"))
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32), encoding="ascii")
+    own_token = folder / "token"
+    own_token.touch(mode=0o600)
+    own_token.write_text(secrets.token_hex(32), encoding="ascii")
     before = _set_variables(
         {
             "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_AUTH_TOKEN_PATH": str(own_token),
             "RAY_AUTH_TOKEN": None,  # would win over the path
             "RAY_ADDRESS": None,
             "RAY_USAGE_STATS_ENABLED": "0",

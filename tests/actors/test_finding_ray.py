@@ -18,7 +18,7 @@ import pytest
 import ray
 from fake_engine import scene
 
-from arras_ray.actors import cluster
+from arras_ray.actors import cluster, probe
 from arras_ray.actors.nodes import nodes
 from arras_ray.client import OVER, render_session
 from arras_ray.errors import ClusterError
@@ -109,20 +109,20 @@ def test_a_token_file_that_is_missing_or_no_text_is_told(
 ) -> None:
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
-    assert cluster._token() == ""
+    assert probe.token() == ""
     file = tmp_path / "token"
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(file))
     with pytest.raises(ClusterError, match=r"there is no token file .*/token, which RAY_AUTH_TOKEN_PATH names"):
-        cluster._token()
+        probe.token()
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(ClusterError, match="token cannot be read: it is not text"):
-        cluster._token()
+        probe.token()
     file.write_text("secret\n")
-    assert cluster._token() == "secret"
+    assert probe.token() == "secret"
 
 
 def test_somebody_who_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(probe, "PROBE_SECONDS", 0.2)
     told = threading.Event()
 
     def connect(port: int) -> None:
@@ -213,7 +213,7 @@ def test_one_mcrt_goes_to_each_node(
             where = {row["computation"]: row for row in render.where()}
         assert {where["mcrt_i0"]["node_id"], where["mcrt_i1"]["node_id"]} == {node.id for node in nodes()}
         assert [where[name]["cpus"] for name in ("mcrt_i0", "mcrt_i1")] == [1.0, 1.0]
-    cluster._check_alive(two_nodes.address, two_nodes.token.read_text())  # raises unless it goes on without us
+    probe.check_alive(two_nodes.address, two_nodes.token.read_text())  # raises unless it goes on without us
     assert files_below(home) == []
 
 

@@ -144,6 +144,8 @@ class SessionRender:
         self._cluster = cluster
         self._supervisor = supervisor
         self._state: SessionState | None = None
+        self._told: list[str] = []
+        """Warnings of all supervisors there were."""
         self._last: RenderStatus | None = None
         self._reached_at = time.monotonic()
         self._shards = Shards()
@@ -208,9 +210,8 @@ class SessionRender:
         if last.stage in OVER and not self._settled:
             self._settled = True
             with suppress(ArrasRayError):
-                self._state = self._ask(self._supervisor.settle.remote(), ASK_SECONDS)
-        told = self._state.warnings if self._state is not None else ()
-        last = replace(last, warnings=(*last.warnings, *(text for text in told if text not in last.warnings)))
+                self._take(self._ask(self._supervisor.settle.remote(), ASK_SECONDS))
+        last = replace(last, warnings=(*last.warnings, *(text for text in self._told if text not in last.warnings)))
         if self.error is None or last.stage == "failed":
             return last
         return replace(last, stage="failed", error=str(self.error))
@@ -340,9 +341,13 @@ class SessionRender:
                 self.error = self._judge(error)
             return None
         self._reached_at = time.monotonic()
-        self._state = state
-        self.error = self.error or state.error
+        self._take(state)
         return state
+
+    def _take(self, state: SessionState) -> None:
+        self._state = state
+        self._told += [text for text in state.warnings if text not in self._told]
+        self.error = self.error or state.error
 
     def _judge(self, error: ArrasRayError) -> ArrasRayError | None:
         """Whether a supervisor that was not reached means the end."""

@@ -35,6 +35,9 @@ NODE_SILENCE = 2.0
 PROBE_SECONDS = 6.0
 """For a keeper to find out; one may have to be started for it."""
 
+NODES_SECONDS = 2.0
+"""Between two looks at what Ray knows of nodes: it takes long to notice, but it does."""
+
 KEEPERS_AFTER = 3.0
 """A render that has gone on for so long gets keepers, on the nodes the supervisor is not on: short ones need none."""
 
@@ -65,6 +68,7 @@ class Health:
         """When a member's actor, or a node, was last heard from."""
         self._asked: set[Any] = set()
         self._next: dict[Any, float] = {}
+        self._next_nodes = 0.0
         self._aside = ThreadPoolExecutor(4, "ends")
         self._found: SimpleQueue[tuple[Member, End]] = SimpleQueue()
         self.n_unknown = 0
@@ -75,12 +79,22 @@ class Health:
         while not self._found.empty():
             self._tell(*self._found.get())
         now = time.monotonic()
+        if now >= self._next_nodes:
+            self._next_nodes = now + NODES_SECONDS
+            self._ask_ray()
         for member in list(self._roster.members.values()):
             if member.actor is not None and now >= self._next.get(member.actor, 0.0):
                 self._ask(member)
         for node_id, keeper in list(self._keepers.items()):
             if keeper not in self._asked and now >= self._next.get(keeper, 0.0):
                 self._ask_keeper(node_id, keeper)
+
+    def _ask_ray(self) -> None:
+        """Nodes that Ray itself knows to be dead are lost, also where nobody of ours had got to yet."""
+        alive = {node.id for node in nodes()}
+        for node_id in {m.place.node_id for m in self._roster.members.values() if m.place is not None} - alive:
+            if node_id not in self._roster.lost_nodes:
+                self._lose_node(node_id)
 
     def guard(self) -> None:
         """See to it that every node but the supervisor's own has a keeper."""

@@ -44,6 +44,8 @@ class Member:
     pulse: Pulse | None = None
     loaded: Loaded | None = None
     draining: bool = False
+    drained_by: int = -1
+    """Life of the dispatch that was told to lease it nothing more."""
     faults: int = 0
     """Lives in a row that ended by its own fault."""
     not_before: float = 0.0

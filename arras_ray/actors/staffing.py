@@ -89,6 +89,7 @@ class Staffing:
             if member.state == READY and time.monotonic() - member.since > GOOD_SECONDS:
                 member.faults = 0
         self._let_go()
+        self._drain()
         missing = [m for m in self._roster.members.values() if m.state == ABSENT and not m.draining]
         for member in missing:
             if time.monotonic() >= member.not_before and not (self.over and member.kind == "mcrt"):
@@ -256,12 +257,19 @@ class Staffing:
         for member in present[self.wanted :]:
             if self.drain and member.introduced == self._roster.dispatch.life:
                 member.draining = True
-                self._roster.dispatch.actor.drain.remote(member.name)
             else:
                 if member.actor is not None:
                     self._drop(member)
                     self.gone(member, False)
                 self._remove(member)
+
+    def _drain(self) -> None:
+        """Tell dispatch, also one that is new, who is to get no more leases."""
+        dispatch = self._roster.dispatch
+        for member in self._roster.mcrts:
+            if member.draining and dispatch.begun and member.drained_by != dispatch.life:
+                member.drained_by = dispatch.life
+                dispatch.actor.drain.remote(member.name)
 
     def _remove(self, member: Member) -> None:
         """A member that is not wanted any more; a group of its own is given back."""

@@ -7,6 +7,8 @@ a new supervisor goes on where the last one was; a session without a client is t
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -134,7 +136,8 @@ class Supervisor:
         """Stage, age of the session in seconds, and a row for each computation, this one included."""
         now = time.time()
         memory, cpu = use_of_this_process()
-        rows = [ComputationRow("supervisor", "", 0, READY, 0.0, memory, cpu, now - self._began_at)]
+        name, node = "supervisor", socket.gethostname()
+        rows = [ComputationRow(name, node, os.getpid(), READY, 0.0, memory, cpu, now - self._began_at)]
         for member in list(self._roster.members.values()):
             joined, pulse, place = member.joined, member.pulse, member.place
             rows.append(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from arras_ray.actors import cluster, ends, parent
+from arras_ray.actors.cluster import Cluster
 from arras_ray.actors.ends import End
 from arras_ray.actors.handshake import Joined, join
 
@@ -119,27 +117,11 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not alive
 
 
-@pytest.fixture(scope="module")
-def ray_with_parents(home: Path) -> Iterator[cluster.Cluster]:
-    """A Ray of our own where every worker has a parent."""
-    with pytest.MonkeyPatch.context() as patch:
-        _give_parents(patch, True)
-        with cluster.connect("local", cpus=2, memory=4 << 30) as connected:
-            yield connected
-
-
-def _give_parents(patch: pytest.MonkeyPatch, everywhere: bool) -> None:
-    if everywhere:
-        parameter: Any = import_module("ray._private.parameter")
-        patch.setattr(parameter, "RayParams", functools.partial(parameter.RayParams, **ends.worker_options()))
-    else:
-        patch.setattr(ends, "worker_options", dict)
-
-
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_leaving_ray_leaves_no_parent(home: Path, monkeypatch: pytest.MonkeyPatch, everywhere: bool) -> None:
     """All workers have parents, or those of actors that ask. Such a Ray ends by itself: nobody has to kill anything."""
-    _give_parents(monkeypatch, everywhere)
+    if not everywhere:
+        monkeypatch.setattr(ends, "worker_options", dict)
     with cluster.connect("local", cpus=2, memory=4 << 30):
         options = {} if everywhere else {"runtime_env": ends.runtime_env()}
         first, last = Case("first", options), Case("last", options)
@@ -153,7 +135,7 @@ def test_leaving_ray_leaves_no_parent(home: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("asks", [False, True])
-def test_each_kind_of_end(ray_with_parents: cluster.Cluster, asks: bool) -> None:
+def test_each_kind_of_end(ray_here: Cluster, asks: bool) -> None:
     """Also of an actor that asks for a parent where all workers have one."""
     options = {"runtime_env": ends.runtime_env()} if asks else {}
     wanted = {
@@ -182,7 +164,7 @@ def test_each_kind_of_end(ray_with_parents: cluster.Cluster, asks: bool) -> None
     assert found == {name: sentence for name, (_, _, sentence) in wanted.items()}
 
 
-def test_a_crash_tells_where(ray_with_parents: cluster.Cluster) -> None:
+def test_a_crash_tells_where(ray_here: Cluster) -> None:
     case = Case("crash")
     joined = case.joined()
     case.died(case.actor.fault.remote())
@@ -192,7 +174,7 @@ def test_a_crash_tells_where(ray_with_parents: cluster.Cluster) -> None:
     assert not any(line.startswith(ends.NOISE) for line in end.log)
 
 
-def test_memory_over_its_bundles(ray_with_parents: cluster.Cluster) -> None:
+def test_memory_over_its_bundles(ray_here: Cluster) -> None:
     kept, told = Case("kept", enforce=True), Case("told")
     joined = kept.joined()
     kept.died(kept.actor.fill.remote(2 * MEMORY))
@@ -208,7 +190,7 @@ def test_memory_over_its_bundles(ray_with_parents: cluster.Cluster) -> None:
     assert end.rss > 2 * MEMORY
 
 
-def test_objects_in_rays_store_are_not_a_computations_memory(ray_with_parents: cluster.Cluster) -> None:
+def test_objects_in_rays_store_are_not_a_computations_memory(ray_here: Cluster) -> None:
     case = Case("reader", enforce=True)
     joined = case.joined()
     stored = ray.put(np.ones(200 << 20, "u1"))
@@ -220,7 +202,7 @@ def test_objects_in_rays_store_are_not_a_computations_memory(ray_with_parents: c
     assert 100 << 20 < end.rss < MEMORY
 
 
-def test_a_process_that_does_not_answer_is_ended_and_no_other(ray_with_parents: cluster.Cluster) -> None:
+def test_a_process_that_does_not_answer_is_ended_and_no_other(ray_here: Cluster) -> None:
     case = Case("stopped")
     joined, processes = case.joined(), case.processes()
     assert on_its_node(ends.end_process, joined.node_id, joined.pid, joined.started + 1)  # that one is gone
@@ -233,7 +215,7 @@ def test_a_process_that_does_not_answer_is_ended_and_no_other(ray_with_parents: 
     assert end.sentence == "was killed by signal 9 (SIGKILL)"
 
 
-def test_a_killed_parent_takes_the_worker_with_it(ray_with_parents: cluster.Cluster) -> None:
+def test_a_killed_parent_takes_the_worker_with_it(ray_here: Cluster) -> None:
     case = Case("orphan")
     joined, processes = case.joined(), case.processes()
     waiting = case.actor.wait.remote()
@@ -244,7 +226,7 @@ def test_a_killed_parent_takes_the_worker_with_it(ray_with_parents: cluster.Clus
     assert (end.how, end.sentence) == ("died", "died; nobody saw how")
 
 
-def test_rays_own_ways_to_end_an_actor_leave_no_parent(ray_with_parents: cluster.Cluster) -> None:
+def test_rays_own_ways_to_end_an_actor_leave_no_parent(ray_here: Cluster) -> None:
     killed, dropped = Case("killed"), Case("dropped")
     processes = killed.processes() + dropped.processes()
     child = on_worker(dropped, lambda actor: subprocess.Popen(["sleep", "1000"]).pid)

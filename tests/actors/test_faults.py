@@ -51,20 +51,14 @@ def to_its_end(render: SessionRender) -> RenderStatus:
 
 def pid_of(render: SessionRender, computation: str) -> int:
     """The process of a computation that lives."""
-    if computation == "supervisor":
-        (pid,) = [p.pid for p in psutil.process_iter() if p.name().startswith("ray::") and is_supervisor(p)]
-        return pid
+    supervisor: Any = ray.get_actor(f"{render.name}/supervisor", NAMESPACE)
 
     def joined() -> int:
-        return next((row["pid"] for row in render.where() if row["computation"] == computation), 0)
+        _, _, rows = ray.get(supervisor.report.remote(), timeout=PATIENCE)
+        return next((row.pid for row in rows if row.name == computation), 0)
 
     found: int = until(joined, f"{computation} to join")
     return found
-
-
-def is_supervisor(process: psutil.Process) -> bool:
-    words = " ".join(process.cmdline())
-    return "supervisor of" in words or "Supervisor" in words
 
 
 def proves_once(render: SessionRender) -> None:

@@ -35,7 +35,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("scene", "image", "checkpoint", "identity"),
     ("flatten", "engine", "local_render"),
     ("actors",),
-    ("client", "shards"),
+    ("client", "shards", "sessions"),
     ("cli",),
 )
 """Rooms, line by line; "" is the package's own __init__."""
@@ -59,6 +59,7 @@ FORBIDDEN_BELOW = {
     "actors": {"kernels", "flatten"},
     "client": {"kernels", "flatten"},
     "shards": {"kernels", "flatten"},
+    "sessions": {"kernels", "flatten"},
     "cli": {"kernels", "flatten"},
 }
 """Lower rooms that are none of this room's business: the scene knows no renderer, and only the engine knows kernels."""

@@ -14,6 +14,8 @@ class Settings:
     """What the command line says about the command itself; travels as click's context object."""
 
     debug: bool = False
+    own_process: bool = False
+    """The command has a process of its own, which it may fork."""
 
 
 def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:

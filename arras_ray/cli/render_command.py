@@ -5,12 +5,15 @@ from __future__ import annotations
 import click
 
 from arras_ray.cli.engines import Wishes
+from arras_ray.cli.guard import guard
 from arras_ray.cli.interrupt import Interrupt
 from arras_ray.cli.keeping import MOST_SECONDS, keeping
-from arras_ray.cli.options import debug_option, overrides, picture_options
+from arras_ray.cli.options import Settings, debug_option, overrides, picture_options
 from arras_ray.cli.render_job import RenderJob
 from arras_ray.cli.report import known_error, make_report
 from arras_ray.errors import Interrupted
+
+LOST = "with --checkpoint FILE a render can go on where it was: --resume FILE"
 
 
 @click.command()
@@ -85,7 +88,9 @@ from arras_ray.errors import Interrupted
 @click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="Nothing but warnings and errors.")
 @debug_option
+@click.pass_obj
 def render(
+    settings: Settings | None,
     scenes: tuple[str, ...],
     outputs: tuple[str, ...],
     half: bool,
@@ -122,6 +127,10 @@ def render(
     )
     report = make_report(as_json=as_json, quiet=quiet)
     try:
+        if engine == "ray" and settings is not None and settings.own_process:
+            code = guard(f"go on with --resume {checkpoint}" if checkpoint else LOST)
+            if code is not None:
+                return code
         with Interrupt() as interrupt:
             return job.run(report, interrupt)
     except KeyboardInterrupt:

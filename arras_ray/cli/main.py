@@ -15,6 +15,7 @@ import click
 
 from arras_ray import __version__
 from arras_ray.cli.debug_pixel_command import debug_pixel
+from arras_ray.cli.guard import told
 from arras_ray.cli.interrupt import work_left_behind
 from arras_ray.cli.options import Settings
 from arras_ray.cli.render_command import render
@@ -38,9 +39,12 @@ cli.add_command(stop)
 cli.add_command(warm)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code. Errors are told on stderr in one sentence and a hint."""
-    settings = Settings()
+def run(arguments: Sequence[str], *, own_process: bool = False) -> int:
+    """Run one command line and return its exit code. Errors are told on stderr in one sentence and a hint.
+
+    own_process: the command may fork, and its child return here as well.
+    """
+    settings = Settings(own_process=own_process)
     try:
         code = cli.main(args=list(arguments), prog_name="arras-ray", standalone_mode=False, obj=settings)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -81,7 +85,8 @@ def tell(error: Exception) -> int:
 
 def main() -> NoReturn:
     """Entry point of the installed command."""
-    code = run(sys.argv[1:])
+    code = run(sys.argv[1:], own_process=True)
+    told()
     if work_left_behind():
         sys.stdout.flush()
         sys.stderr.flush()

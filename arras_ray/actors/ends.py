@@ -90,7 +90,7 @@ class End:
             return f"ran out of memory: its node had no more{had}"
         if self.how == "exited":
             return f"exited unexpectedly with code {self.code}"
-        return {"hung": "hung", "node lost": "its node was lost"}.get(self.how, "died; nobody saw how")
+        return {"hung": "hung", "node lost": "was lost with its node"}.get(self.how, "died; nobody saw how")
 
 
 def worker_options() -> dict[str, str]:

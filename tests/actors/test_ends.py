@@ -276,7 +276,7 @@ def test_what_is_made_of_a_parents_words(record: dict[str, Any], told: str, how:
 
 def test_ends_that_others_find() -> None:
     assert End("s/c", "n", "hung", signal=9).sentence == "hung"
-    assert End("s/c", "n", "node lost").sentence == "its node was lost"
+    assert End("s/c", "n", "node lost").sentence == "was lost with its node"
 
 
 def test_the_last_record_counts_and_broken_ones_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

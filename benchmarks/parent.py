@@ -2,8 +2,10 @@
 
 Three Rays in turn, each new: none of its workers has a parent; all have one (Ray starts them so, also those it starts
 in advance); an actor asks for one (its `runtime_env`, on clusters that others started). In each: the start of an
-actor that finds a worker ready, of one that does not, of six at once, and a call there and back. Ratios are medians of
-each round's. Of a parent: its memory (what it does not share, and its part of what it shares) and processor time.
+actor that finds a worker ready, of one that does not, of six at once, and a call there and back, in seconds; and the
+processor time until one of the six is there, its parent's included, which a busy machine hardly changes. Ratios are
+medians of each round's. Of a parent: its memory (what it does not share, and its part of what it shares) and its
+processor time while its worker lives.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from harness import report, say
 
 from arras_ray.actors import cluster, ends
@@ -65,6 +68,8 @@ def one_round(mode: str, calls: int) -> tuple[dict[str, float], dict[str, float]
         _, others, _ = start(READY - 1, options)
         new, second, _ = start(1, options)
         six, third, pids = start(6, options)
+        both = pids if mode == "none" else pids + [parent_of(pid) for pid in pids]
+        spent = sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in both) / len(pids)
         began = time.perf_counter()
         for _ in range(calls):
             ray.get(third[0].pid.remote())
@@ -72,7 +77,7 @@ def one_round(mode: str, calls: int) -> tuple[dict[str, float], dict[str, float]
         costs = {} if mode == "none" else cost_of([parent_of(pid) for pid in pids])
         for actor in [*first, *others, *second, *third]:
             ray.kill(actor)
-    return {"ready worker": ready, "new worker": new, "six at once": six, "call": call}, costs
+    return {"ready worker": ready, "new worker": new, "six at once": six, "processor": spent, "call": call}, costs
 
 
 def parent_of(pid: int) -> int:

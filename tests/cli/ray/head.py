@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import shutil
 import socket
 import subprocess
@@ -34,8 +36,7 @@ def running_head(cpus: int = 2, **variables: str) -> Iterator[Head]:
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text("0123456789abcdef" * 4, encoding="ascii")
-    port = free_port()
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port=0"]
     command += [f"--num-cpus={cpus}", "--object-store-memory=100000000", "--include-dashboard=false"]
     command += ["--disable-usage-stats", "--dashboard-agent-listen-port=0", f"--temp-dir={folder / 'ray'}"]
     command += ["--min-worker-port=0", "--max-worker-port=0", f"--ray-client-server-port={free_port()}"]
@@ -44,11 +45,11 @@ def running_head(cpus: int = 2, **variables: str) -> Iterator[Head]:
         process = psutil.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + PATIENCE
-        while b"Ray runtime started" not in (folder / "log").read_bytes():
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
+        while (address := re.search(r"--address='(.+?)'", (folder / "log").read_text(encoding="utf-8"))) is None:
+            assert process.poll() is None, (folder / "log").read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, (folder / "log").read_text(encoding="utf-8")
             time.sleep(0.05)
-        yield Head(f"127.0.0.1:{port}", {"RAY_AUTH_TOKEN_PATH": str(token)})
+        yield Head(address[1], {"RAY_AUTH_TOKEN_PATH": str(token)})
     finally:
         with suppress(psutil.NoSuchProcess):
             below = process.children(recursive=True)
@@ -59,7 +60,8 @@ def running_head(cpus: int = 2, **variables: str) -> Iterator[Head]:
 
 
 def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """One that nobody listens on, below those that systems give to whoever connects to something in the meantime."""
+    while True:
+        port = random.randrange(20000, 32768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

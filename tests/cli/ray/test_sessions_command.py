@@ -96,24 +96,17 @@ def until(condition: Callable[[], Any], what: str) -> Any:
     return result
 
 
-def listed(command: Command) -> dict[str, Any]:
-    result = command("ps", "--json")
-    assert result.returncode == 0, result.stderr
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
-
-
 def states(cluster: Cluster) -> dict[str, str]:
     """State of each computation of the only session."""
     (session,) = Sessions(cluster).report()
     return {one.name: one.state for one in session.computations}
 
 
-def nothing_runs(command: Command) -> bool:
+def nothing_runs(cluster: Cluster) -> bool:
     """No session, and everything is free; Ray counts that a moment later."""
-    found = listed(command)
-    (node,) = found["nodes"]
-    return not found["sessions"] and (node["free_cpus"], node["free_memory"]) == (node["cpus"], node["memory"])
+    sessions = Sessions(cluster)
+    (node,) = sessions.nodes()
+    return not sessions.names() and (node.free_cpus, node.free_memory) == (node.cpus, node.memory)
 
 
 def test_mcrts_come_and_go_while_a_render_runs(
@@ -121,9 +114,7 @@ def test_mcrts_come_and_go_while_a_render_runs(
 ) -> None:
     with render_session(small, gate.message, cluster=cluster, num_mcrt=1, engine=ENGINE) as render:
         (first,) = gate.wait_for(1)
-        (session,) = listed(command)["sessions"]
-        rows = {row["name"]: row for row in session["computations"]}
-        (node,) = listed(command)["nodes"]
+        found = command("ps", "--json")
         told = command("ps").stdout.splitlines()
         more = command("scale", render.name, "--num-mcrt", 2)
         pids = gate.wait_for(2)
@@ -133,6 +124,8 @@ def test_mcrts_come_and_go_while_a_render_runs(
         until(lambda: render.status().stage in client.OVER, "the end of the render")
         until(lambda: "mcrt_i1" not in states(cluster), "the second mcrt to leave")
         status, picture, log = render.status(), render.final(), render.log()
+    (session,), (node,) = json.loads(found.stdout)["sessions"], json.loads(found.stdout)["nodes"]
+    rows = {row["name"]: row for row in session["computations"]}
     assert (session["name"], session["stage"], session["answers"]) == (render.name, "rendering", True)
     assert set(rows) == {"supervisor", "dispatch", "mcrt_i0", "merge"}
     assert (rows["mcrt_i0"]["pid"], rows["mcrt_i0"]["state"], rows["mcrt_i0"]["cpus"]) == (first, "ready", 1)
@@ -142,7 +135,7 @@ def test_mcrts_come_and_go_while_a_render_runs(
     assert rows["mcrt_i0"]["age"] > 0
     assert {row["node_id"] for row in rows.values() if row["name"] != "supervisor"} == {node["id"]}
     assert (node["alive"], node["cpus"], node["free_cpus"]) == (True, 2, 1)
-    assert told[0].startswith("Ray cluster at 127.0.0.1:")
+    assert told[0] == f"Ray cluster at {cluster.address}"
     assert told[1].startswith(f"session {render.name}: rendering, ")
     assert more.stdout == f"session {render.name}: 1 more as soon as there is room\n"
     assert first in pids
@@ -153,48 +146,58 @@ def test_mcrts_come_and_go_while_a_render_runs(
     assert next(row.samples for row in status.mcrts if row.name == "mcrt_i1") > 0  # what it held was not lost
     np.testing.assert_array_equal(picture, expected())
     assert sorted(log) == list(range(UnitPlan(WIDTH, HEIGHT, SPP).n_units))
-    until(lambda: nothing_runs(command), "the cluster to be free")
+    until(lambda: nothing_runs(cluster), "the cluster to be free")
 
 
 def test_a_render_that_somebody_stops_writes_the_samples_so_far(
-    head: Head, command: Command, start_arras_ray: Start, scene: Path, tmp_path: Path
+    cluster: Cluster, command: Command, start_arras_ray: Start, scene: Path, tmp_path: Path
 ) -> None:
     running = start_arras_ray(
-        *("render", scene, "--address", head.address, "--num-mcrt", 1, "--num-cores", 1),
+        *("render", scene, "--address", cluster.address, "--num-mcrt", 1, "--num-cores", 1),
         *("--size", 640, 480, "--spp", 65536, "-o", "out.exr"),
     )
     running.wait_for("progress")
     unknown = command("stop", "nobody")
-    (session,) = listed(command)["sessions"]
-    stopped = command("stop", session["name"])
+    (name,) = Sessions(cluster).names()
+    stopped = command("stop", name)
     assert (stopped.returncode, stopped.stderr) == (0, "")
-    assert stopped.stdout == f"session {session['name']} has ended\n"
+    assert stopped.stdout == f"session {name} has ended\n"
     assert running.end() == 6
     error = running.events[-1]
     assert (error["event"], error["kind"]) == ("error", "ComputationError")
     assert error["message"] == (
-        f"session {session['name']} was ended by somebody else (arras-ray stop); wrote the samples so far to out.exr"
+        f"session {name} was ended by somebody else (arras-ray stop); wrote the samples so far to out.exr"
     )
     picture, _ = read_exr(tmp_path / "out.exr")
     assert np.isfinite(picture).all()
     assert picture.any()
     assert unknown.returncode == 2
-    assert unknown.stderr == f"arras-ray: there is no session nobody\n  hint: there are {session['name']}\n"
-    until(lambda: nothing_runs(command), "the cluster to be free")
+    assert unknown.stderr == f"arras-ray: there is no session nobody\n  hint: there are {name}\n"
+    until(lambda: nothing_runs(cluster), "the cluster to be free")
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_client_that_does_not_leave_loses_its_session(
-    cluster: Cluster, command: Command, small: SessionDefinition, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, small: SessionDefinition, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "LEAVE_SECONDS", 0.0)
     with render_session(small, gate.message, cluster=cluster, num_mcrt=1, engine=ENGINE) as render:
         gate.wait_for(1)
+        arguments = [str(COMMAND), "stop", render.name, "--address", cluster.address]
+        with subprocess.Popen(arguments, env=environment(tmp_path), stderr=subprocess.PIPE, text=True) as patient:
+            first = until(lambda: failed(render), "the client to be told")
+            patient.send_signal(signal.SIGINT)
+            _, err = patient.communicate(timeout=PATIENCE)
+        there = Sessions(cluster).names()
         Sessions(cluster).stop(render.name)
-        assert Sessions(cluster).names() == []
-        status = until(lambda: failed(render), "the client to notice")
-    assert render.name in status.error
-    until(lambda: nothing_runs(command), "the cluster to be free")
+        gone = Sessions(cluster).names()
+        until(lambda: render.error, "the client to notice")
+        last = render.status()
+    assert first.error == f"session {render.name} was ended by somebody else (arras-ray stop)"
+    assert (patient.returncode, err) == (130, "\narras-ray: interrupted\n")
+    assert (there, gone) == ([render.name], [])
+    assert last.stage == "failed"
+    until(lambda: nothing_runs(cluster), "the cluster to be free")
 
 
 def failed(render: SessionRender) -> Any:
@@ -204,7 +207,7 @@ def failed(render: SessionRender) -> Any:
 
 @pytest.mark.slow
 def test_a_supervisor_that_hangs_is_shown_and_can_be_stopped(
-    cluster: Cluster, command: Command, small: SessionDefinition, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, small: SessionDefinition, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "LEAVE_SECONDS", 0.0)
     with render_session(small, gate.message, cluster=cluster, num_mcrt=1, engine=ENGINE) as render:
@@ -217,7 +220,7 @@ def test_a_supervisor_that_hangs_is_shown_and_can_be_stopped(
         Sessions(cluster).stop(render.name)
     assert session.computations[0].name == "supervisor"
     assert (silent.name, silent.answers, silent.computations) == (render.name, False, ())
-    until(lambda: nothing_runs(command), "the cluster to be free")
+    until(lambda: nothing_runs(cluster), "the cluster to be free")
 
 
 def test_a_wrong_token_is_refused(command: Command, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from arras_ray.actors.ends import End
 from arras_ray.cli.main import cli, run
 from arras_ray.cli.sessions_command import as_object, lines
 from arras_ray.ledger import Deadlines
@@ -135,6 +136,21 @@ def test_the_deadlines_are_those_described() -> None:
     described = re.findall(r"^\| `(\w+)` \| (\d+) \|", DOCS, re.MULTILINE)
     known = [(field.name, field.default) for field in dataclasses.fields(Deadlines)]
     assert [(name, float(default)) for name, default in described] == known
+
+
+def test_the_sentences_on_ends_are_those_described() -> None:
+    described = re.findall(r"^\| (.+?) \|", DOCS.partition("| sentence |")[2].partition("\n\n")[0], re.MULTILINE)
+    ends = [
+        End("mcrt_i0", "far", "crashed", signal=11),
+        End("mcrt_i0", "far", "killed", signal=9),
+        End("mcrt_i0", "far", "out of memory", rss=1203 * MB, memory=1024 * MB),
+        End("mcrt_i0", "far", "out of memory"),
+        End("mcrt_i0", "far", "exited", code=1),
+        End("mcrt_i0", "far", "hung"),
+        End("mcrt_i0", "far", "node lost"),
+        End("mcrt_i0", "far", "died"),
+    ]
+    assert described == [end.sentence for end in ends]
 
 
 @pytest.mark.parametrize("line", re.findall(r"^arras-ray .*", DOCS, re.MULTILINE))

@@ -24,7 +24,7 @@ import numpy as np
 from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ReadyTimeout
 from arras_ray.film import place_tiles
 from arras_ray.ledger import Deadlines
-from arras_ray.messages import FilmState, ProgressiveFrame, RDLMessage, RenderStatus
+from arras_ray.messages import Ended, FilmState, ProgressiveFrame, RDLMessage, RenderStatus
 from arras_ray.shards import Shards
 from arras_ray.versions import versions
 
@@ -63,6 +63,9 @@ BACK_SECONDS = 60.0
 """So long a picture is waited for whose merge has to be replaced."""
 
 OVER = ("finished", "cancelled", "failed")
+
+BY_HAND = "ray.kill"
+"""In Ray's words for an actor that somebody has ended."""
 
 
 def render_session(
@@ -146,6 +149,7 @@ class SessionRender:
         self._state: SessionState | None = None
         self._told: list[str] = []
         """Warnings of all supervisors there were."""
+        self._ends: list[Ended] = []
         self._last: RenderStatus | None = None
         self._reached_at = time.monotonic()
         self._shards = Shards()
@@ -211,7 +215,8 @@ class SessionRender:
             self._settled = True
             with suppress(ArrasRayError):
                 self._take(self._ask(self._supervisor.settle.remote(), ASK_SECONDS))
-        last = replace(last, warnings=(*last.warnings, *(text for text in self._told if text not in last.warnings)))
+        told = (*last.warnings, *(text for text in self._told if text not in last.warnings))
+        last = replace(last, warnings=told, ends=tuple(self._ends))
         if self.error is None or last.stage == "failed":
             return last
         return replace(last, stage="failed", error=str(self.error))
@@ -347,6 +352,7 @@ class SessionRender:
     def _take(self, state: SessionState) -> None:
         self._state = state
         self._told += [text for text in state.warnings if text not in self._told]
+        self._ends += [end for end in state.ends if end not in self._ends]
         self.error = self.error or state.error
 
     def _judge(self, error: ArrasRayError) -> ArrasRayError | None:
@@ -382,6 +388,8 @@ class SessionRender:
         except ActorUnavailableError as error:
             raise ComputationError(f"session {self.name} cannot be reached", how="unreachable") from error
         except RayActorError as error:
+            if BY_HAND in str(error):
+                raise ComputationError(f"session {self.name} was ended by somebody else", how="ended") from None
             raise ended(error, f"session {self.name}", "ended") from error
         except RayError as error:
             raise ComputationError(f"session {self.name} failed: {sentence(error)}", how="unreachable") from error

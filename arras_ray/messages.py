@@ -83,7 +83,10 @@ class PartialFrame:
 
 @dataclass(frozen=True)
 class Receipt:
-    """Merge tells dispatch what became of a PartialFrame. unit_ids: (n,) i8, all that its film has now; bad_samples: new ones."""
+    """Merge tells dispatch what became of a PartialFrame.
+
+    unit_ids: (n,) i8, all units of it that the film has now, new or not. bad_samples: in those that are new.
+    """
 
     sync_id: int
     lease_id: int
@@ -172,6 +175,25 @@ class FailedPixels:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """How a computation ended that was not meant to. rss and memory: private bytes it had at its last look, and its
+    bundle's (0 unknown).
+
+    how: "crashed", "killed", "out of memory", "exited", "hung", "node lost", or "died" when nobody saw it.
+    code or signal is None where it does not apply. log: the last lines it wrote.
+    """
+
+    computation: str
+    node: str
+    how: str
+    code: int | None = None
+    signal: int | None = None
+    rss: int = 0
+    memory: int = 0
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class RenderStatus:
     """Where a render stands. seconds count from the first lease; samples are camera samples of all pixels."""
 
@@ -189,6 +211,8 @@ class RenderStatus:
     error: str = ""
     failed: FailedPixels | None = None
     """What no mcrt could render, if that is why it failed."""
+    ends: tuple[Ended, ...] = ()
+    """How computations ended that were not meant to, oldest first."""
 
 
 def tile_grid(width: int, height: int) -> tuple[int, int]:

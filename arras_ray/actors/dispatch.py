@@ -70,6 +70,7 @@ class Dispatch:
         self._failed: FailedPixels | None = None
         self._unread = 0  # parts in a row
         self._early_end = ""
+        self._wanted = 0
         self._earlier_seconds = 0.0
         self._earlier_samples = 0
         self._over_at: float | None = None
@@ -88,12 +89,16 @@ class Dispatch:
         with self._lock:
             ledger, lives, stage, seconds = self._ledger, tuple(self._lives), self._stage, self._seconds()
             if ledger is None:
-                return self._heart.beat("ready", stage=stage)
+                return self._heart.beat("ready", stage=stage, wanted=self._wanted)
             hung = tuple(name for name, _ in ledger.overdue(time.monotonic())) if self._over_at is None else ()
             drained = tuple(name for name in self._mcrts if ledger.drained(name))
             left_out = ledger.left_out
         more = {"hung": hung, "drained": drained, "left_out": left_out, "stage": stage, "seconds": seconds}
-        return self._heart.beat("ready", begun=True, lives=lives, **more)
+        return self._heart.beat("ready", begun=True, lives=lives, wanted=self._wanted, **more)
+
+    def keep_wanted(self, wanted: int) -> None:
+        """Remember how many mcrts there should be: heartbeats tell it to a supervisor that is started again."""
+        self._wanted = wanted
 
     def begin(self, picture: Picture, merges: list[Any], kept: list[Kept], seconds: float) -> None:
         """Start leasing what the merges, one for each shard, have not accepted yet. seconds: since the first lease,
@@ -264,7 +269,7 @@ class Dispatch:
             if row is None:
                 rows.append(McrtRow(name, seen.node, seen.threads, 0, 0.0, 0, seen.state))
             else:
-                state = row.state if seen.state == "ready" else seen.state
+                state = row.state if seen.state in ("ready", "lost") else seen.state
                 rows.append(McrtRow(name, seen.node, seen.threads, row.samples, row.rate, row.open_leases, state))
         return tuple(rows)
 

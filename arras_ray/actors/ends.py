@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from arras_ray.actors import parent
+from arras_ray.messages import Ended
 
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS", "SIGTRAP")
 """Signals that a process brings upon itself."""
@@ -59,22 +59,8 @@ exec "${python:-python3}" -c "$0" "$@"
 """For bash: each node's workers run with the Python its raylet was told, which need not be at the same path on all."""
 
 
-@dataclass(frozen=True)
-class End:
-    """How a computation ended. rss and memory: private bytes it had at its last look, and its bundle's (0 unknown).
-
-    how: "crashed", "killed", "out of memory", "exited", "hung", "node lost", or "died" when nobody saw it.
-    code or signal is None where it does not apply. log: the last lines it wrote.
-    """
-
-    computation: str
-    node: str
-    how: str
-    code: int | None = None
-    signal: int | None = None
-    rss: int = 0
-    memory: int = 0
-    log: tuple[str, ...] = ()
+class End(Ended):
+    """How a computation ended, with its words."""
 
     @property
     def sentence(self) -> str:

@@ -68,7 +68,8 @@ class Pulse:
     """A heartbeat. state: starting, loading, compiling or ready. memory: private bytes; cpu: seconds so far.
 
     loaded: an mcrt's, once it is ready. begun: a merge has its film, a dispatch its ledger. lives: of each merge, as a
-    dispatch knows them. hung, left_out, drained: what a dispatch has to say of mcrts. stage: of a dispatch.
+    dispatch knows them. hung, left_out, drained: what a dispatch has to say of mcrts. stage, seconds: of its render.
+    wanted: how many mcrts a supervisor told it to remember.
     """
 
     state: str
@@ -82,6 +83,7 @@ class Pulse:
     drained: tuple[str, ...] = ()
     stage: str = ""
     seconds: float = 0.0
+    wanted: int = 0
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class Health:
         self._next_nodes = 0.0
         self._aside = ThreadPoolExecutor(4, "ends")
         self._found: SimpleQueue[tuple[Member, End]] = SimpleQueue()
+        self._undecided: list[tuple[Member, str, float, float]] = []
+        """Who was lost, where, when, and when it can be judged."""
         self.n_unknown = 0
         """Ends of which it is not known yet how they came."""
 
@@ -78,6 +80,7 @@ class Health:
         """Ask whoever is to be asked now, and tell what was found out."""
         while not self._found.empty():
             self._tell(*self._found.get())
+        self._decide()
         now = time.monotonic()
         if now >= self._next_nodes:
             self._next_nodes = now + NODES_SECONDS
@@ -216,6 +219,16 @@ class Health:
                 self._gone(member, False)
                 self._tell(before, End(before.name, before.node, "node lost"))
 
+    def _decide(self) -> None:
+        """Of members whose keeper could not tell: was it their nodes?"""
+        due = [one for one in self._undecided if time.monotonic() >= one[3]]
+        self._undecided = [one for one in self._undecided if one not in due]
+        for member, node_id, since, _ in due:
+            if node_id not in self._roster.lost_nodes and self._heard.get(node_id, 0.0) < since:
+                self._lose_node(node_id)
+            how = "node lost" if node_id in self._roster.lost_nodes else "died"
+            self._tell(member, End(member.name, member.node, how))
+
     def _investigate(self, member: Member, joined: Joined, node_id: str, *, silent: bool, told: str = "") -> None:
         """Find out how a process ended; one that was `silent` has to be ended first."""
 
@@ -235,11 +248,9 @@ class Health:
         self._keepers.setdefault(node_id, keeper)
 
         def lost(error: Exception) -> None:
-            if isinstance(error, Silent):
-                self._lose_node(node_id)
-                self._tell(member, End(member.name, member.node, "node lost"))
-            else:
-                self._tell(member, End(member.name, member.node, "died"))
+            # The keeper is gone as well. Whether the node is, those others tell who are on it, if they do.
+            wait = 0.0 if isinstance(error, Silent) else SILENCE[READY]
+            self._undecided.append((member, node_id, time.monotonic(), time.monotonic() + wait))
 
         if silent:
             self._calls.ask(keeper.end_process.remote(joined.pid, joined.started), lambda _: None, lambda _: None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from arras_ray.actors.ends import End
 from arras_ray.actors.handshake import Joined, Loaded
 from arras_ray.errors import ArrasRayError
 from arras_ray.ledger import Deadlines
@@ -73,3 +74,5 @@ class SessionState:
     silent: float = 0.0
     parties: Parties | None = None
     warnings: tuple[str, ...] = ()
+    ends: tuple[End, ...] = ()
+    """How computations ended that were not meant to."""

@@ -97,6 +97,8 @@ class Roster:
         self.members: dict[str, Member] = {c.name: Member(c) for c in computations}
         self.lost_nodes: set[str] = set()
         """Nodes that do not answer, whatever Ray says."""
+        self.vacant: list[Place] = []
+        """Bundles of the first group whose mcrts were not wanted any more: they cannot be given back alone."""
         self._first = tuple(computations)
         self._num_cores = num_cores
 
@@ -137,7 +139,7 @@ class Roster:
             name, (where, *_) = group.split("/")[-2], found[group]
             member = self.members.get(name) or self.add(name)
             member.place = where if where.node_id else member.place
-        names = {node.id: node.name for node in nodes()}
+        names = names_of_nodes()
         for member in self.members.values():
             member.node = names.get(member.place.node_id, "") if member.place else ""
             try:
@@ -161,20 +163,24 @@ class Roster:
         taken = {m.computation.index for m in self.mcrts}
         return f"{base}_i{next(i for i in range(len(taken) + 1) if i not in taken)}"
 
-    def find_place(self, member: Member) -> Any:
-        """Reserve a place in a group of its own for a member that has none; returns the group to wait for.
+    def find_place(self, member: Member) -> None:
+        """Give a member that has none a place: a vacant one, or one in a group of its own.
 
         Raise ResourcesError when there is no room now.
         """
         self.give_back(member)
+        for where in self.vacant:
+            if member.kind == "mcrt" and where.cores and where.node_id not in self.lost_nodes:
+                self.vacant.remove(where)
+                member.place, member.node = where, names_of_nodes().get(where.node_id, "")
+                return
         known = [node for node in nodes() if node.id not in self.lost_nodes]
         placement = place((member.computation,), known, self._num_cores)
-        group, (where,) = groups.make(f"{self.session}/{member.name}/{member.life}", placement.placed)
+        _, (where,) = groups.make(f"{self.session}/{member.name}/{member.life}", placement.placed)
         member.place, member.node = where, placement.placed[0].node.name
-        return group
 
     def give_back(self, member: Member) -> None:
-        """Remove a member's group if it is its own; of the first group a bundle cannot be given back alone."""
+        """Take a member's place away: its group goes if it is its own, else its bundle is vacant."""
         from ray.util.placement_group import remove_placement_group
 
         if member.place is None:
@@ -184,6 +190,8 @@ class Roster:
             m is not member and m.place is not None and m.place.group.id == group.id for m in self.members.values()
         ):
             remove_placement_group(group)
+        elif member.kind == "mcrt":
+            self.vacant.append(member.place)
         member.place = None
 
     def take_place(self, member: Member) -> Member:
@@ -198,6 +206,11 @@ class Roster:
         member.place, member.node = giving.place, giving.node
         giving.place = None
         return giving
+
+
+def names_of_nodes() -> dict[str, str]:
+    """Names of the living nodes by id."""
+    return {node.id: node.name for node in nodes()}
 
 
 def _natural(name: str) -> list[str]:

@@ -67,7 +67,7 @@ class Saves:
             self._asked.discard(shard)
             self._next[shard] = time.monotonic() + self.seconds
 
-        self._calls.ask(merge.actor.save.remote(True), heard, failed, LONGEST_SAVE)
+        self._calls.ask(merge.actor.save.remote(shard in self._states), heard, failed, LONGEST_SAVE)
 
 
 def of_shard(state: FilmState, shard: int, n_shards: int) -> FilmState:

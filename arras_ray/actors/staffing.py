@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from arras_ray.actors.calls import Calls
@@ -57,6 +58,10 @@ class Staffing:
         """The picture is finished: an mcrt that is gone is not missed."""
         self._roster = roster
         self._calls = calls
+        self.ends: list[End] = []
+        """How computations ended that were not meant to, oldest first."""
+        self.knows = True
+        """How many are wanted is known: after a restart of the supervisor dispatch tells it."""
         self._order = order
         self._tell, self._fail, self._drop = tell, fail, drop
         self._next_room = 0.0
@@ -71,6 +76,7 @@ class Staffing:
             for member in self._roster.members.values():
                 if member.actor is not None:
                     self._ask_to_join(member)
+            self.knows = self._roster.dispatch.actor is None
             return
         group = self._fitting()
         deadline = time.monotonic() + PLACE_SECONDS
@@ -88,9 +94,13 @@ class Staffing:
         for member in list(self._roster.members.values()):
             if member.state == READY and time.monotonic() - member.since > GOOD_SECONDS:
                 member.faults = 0
-        self._let_go()
+        if self.knows:
+            self._let_go()
         self._drain()
+        self.knows = self.knows or self._roster.dispatch.actor is None
         missing = [m for m in self._roster.members.values() if m.state == ABSENT and not m.draining]
+        if not self.knows:
+            missing = [m for m in missing if m.kind != "mcrt"]
         for member in missing:
             if time.monotonic() >= member.not_before and not (self.over and member.kind == "mcrt"):
                 self._replace(member)
@@ -116,6 +126,7 @@ class Staffing:
             return
         if member.state == ABSENT:
             member.not_before = 0.0
+        self.ends.append(replace(end, computation=before.name))
         what = f"{before.name} on {before.node} {end.sentence}"
         then = {
             "mcrt": "what it was at is rendered again",
@@ -143,6 +154,7 @@ class Staffing:
 
     def drained(self, member: Member) -> None:
         """An mcrt has finished its leases and can go."""
+        self._roster.dispatch.actor.mcrt_lost.remote(member.name, member.life)
         self._drop(member)
         self._remove(member)
 
@@ -254,8 +266,9 @@ class Staffing:
 
     def _let_go(self) -> None:
         present = [m for m in self._roster.mcrts if not m.draining]
+        present.sort(key=lambda m: m.actor is None)  # who is missing anyway is the first not to be wanted
         for member in present[self.wanted :]:
-            if self.drain and member.introduced == self._roster.dispatch.life:
+            if self.drain and member.state == READY:
                 member.draining = True
             else:
                 if member.actor is not None:
@@ -267,7 +280,7 @@ class Staffing:
         """Tell dispatch, also one that is new, who is to get no more leases."""
         dispatch = self._roster.dispatch
         for member in self._roster.mcrts:
-            if member.draining and dispatch.begun and member.drained_by != dispatch.life:
+            if member.draining and member.introduced == dispatch.life != member.drained_by:
                 member.drained_by = dispatch.life
                 dispatch.actor.drain.remote(member.name)
 

@@ -21,7 +21,7 @@ from arras_ray.actors.handshake import Pulse, use_of_this_process
 from arras_ray.actors.health import KEEPERS_AFTER, Health
 from arras_ray.actors.orders import ComputationRow, Order, Parties, SessionState
 from arras_ray.actors.reasons import sentence
-from arras_ray.actors.roster import COMPILING, LOADING, READY, STARTING, Member, Roster
+from arras_ray.actors.roster import COMPILING, LEFT_OUT, LOADING, READY, STARTING, Member, Roster
 from arras_ray.actors.saves import Saves
 from arras_ray.actors.staffing import Staffing
 from arras_ray.actors.wiring import Wiring
@@ -55,7 +55,8 @@ class Supervisor:
         self._placed = False
         self._error: ArrasRayError | None = None
         self._warnings: list[str] = []
-        self._over = ""
+        self._scaled = False
+        """How many mcrts there should be was said to this supervisor."""
         context = ray.get_runtime_context()
         self._again: bool = context.was_current_actor_reconstructed
         self._calls = Calls()
@@ -89,8 +90,16 @@ class Supervisor:
         members = list(self._roster.members.values())
         joined = tuple(m.joined for m in members if m.joined is not None)
         silent = time.monotonic() - self._answered_at
-        warnings = tuple(self._warnings)
-        return SessionState(self._stage(), joined, self._wiring.loaded, self._error, silent, self._parties(), warnings)
+        return SessionState(
+            self._stage(),
+            joined,
+            self._wiring.loaded,
+            self._error,
+            silent,
+            self._parties(),
+            tuple(self._warnings),
+            tuple(self._staffing.ends),
+        )
 
     def keep_alive(self) -> SessionState:
         """The client is there. Tells it where the session stands."""
@@ -124,12 +133,14 @@ class Supervisor:
     def scale(self, num_mcrt: int, drain: bool) -> str:
         """Have so many mcrts from now on; returns a sentence on what will happen. Those that are too many go at once,
         and what they were at is rendered again, or with `drain` when they have finished their leases."""
-        present = len([m for m in self._roster.mcrts if not m.draining])
+        present = len([m for m in self._roster.mcrts if not m.draining and m.state != LEFT_OUT])
         self._staffing.wanted, self._staffing.drain = max(1, num_mcrt), drain
+        self._scaled = True
         if num_mcrt > present:
             return f"{num_mcrt - present} more as soon as there is room"
         if num_mcrt < present:
-            return f"{present - num_mcrt} {'end after their leases' if drain else 'end now'}"
+            who = "1 mcrt ends" if present - num_mcrt == 1 else f"{present - num_mcrt} mcrts end"
+            return f"{who} {'when their leases are finished' if drain else 'now'}"
         return "nothing to change"
 
     def report(self) -> tuple[str, float, tuple[ComputationRow, ...]]:
@@ -138,8 +149,10 @@ class Supervisor:
         memory, cpu = use_of_this_process()
         name, node = "supervisor", socket.gethostname()
         rows = [ComputationRow(name, node, os.getpid(), READY, 0.0, memory, cpu, now - self._began_at)]
+        began = self._began_at
         for member in list(self._roster.members.values()):
             joined, pulse, place = member.joined, member.pulse, member.place
+            began = min(began, joined.began if joined else began)
             rows.append(
                 ComputationRow(
                     member.name,
@@ -152,7 +165,7 @@ class Supervisor:
                     now - joined.began if joined else 0.0,
                 )
             )
-        return self._stage(), now - self._began_at, tuple(rows)
+        return self._stage(), now - began, tuple(rows)
 
     def end(self) -> None:
         """Kill the computations and give everything back; returns once Ray has forgotten them. The caller ends this
@@ -232,6 +245,11 @@ class Supervisor:
         if pulse.begun and not dispatch.begun:  # by the supervisor before this one
             dispatch.begun, dispatch.wires = True, pulse.lives
             self._wiring.begun_at = time.monotonic() - pulse.seconds
+        if self._again and pulse.wanted and not self._scaled:
+            self._staffing.wanted = pulse.wanted
+        elif pulse.wanted != self._staffing.wanted:  # kept there for the supervisor after this one
+            dispatch.actor.keep_wanted.remote(self._staffing.wanted)
+        self._staffing.knows = True
         self._staffing.over = pulse.stage in ("finished", "cancelled", "failed")
         for name in (*pulse.hung, *pulse.left_out, *pulse.drained):
             member = self._roster.members.get(name)

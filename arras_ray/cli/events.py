@@ -10,7 +10,7 @@ from arras_ray.cli.summary import Summary, progress_of
 
 if TYPE_CHECKING:
     from arras_ray.errors import ArrasRayError
-    from arras_ray.messages import RenderStatus
+    from arras_ray.messages import Ended, RenderStatus
 
 SCHEMA = 1
 """Rises when a field goes away or changes its meaning; new events and fields may come without."""
@@ -23,6 +23,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "notice": ("text",),
     "dashboard": ("url",),
     "warning": ("text",),
+    "ended": ("computation", "node", "how", "code", "signal", "rss", "memory", "log"),
     "progress": (
         "stage",
         "percent",
@@ -80,6 +81,19 @@ class JsonReport:
 
     def warning(self, text: str) -> None:
         self._write("warning", text=text)
+
+    def ended(self, end: Ended) -> None:
+        self._write(
+            "ended",
+            computation=end.computation,
+            node=end.node,
+            how=end.how,
+            code=end.code,
+            signal=end.signal,
+            rss=end.rss,
+            memory=end.memory,
+            log=list(end.log),
+        )
 
     def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None:
         progress = progress_of(status, spp, time_limit)

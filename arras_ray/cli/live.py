@@ -10,13 +10,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from arras_ray.cli.report import STEPS, closing_lines
+from arras_ray.cli.report import STEPS, closing_lines, last_words
 from arras_ray.cli.summary import Summary, progress_of
 from arras_ray.cli.text import clock_text, rate_text
 
 if TYPE_CHECKING:
     from arras_ray.errors import ArrasRayError
-    from arras_ray.messages import RenderStatus
+    from arras_ray.messages import Ended, RenderStatus
 
 
 class LiveReport:
@@ -46,6 +46,10 @@ class LiveReport:
             self._live.transient = True  # the next progress draws it again, below the warning
             self.close()
         self._err.print(Text.assemble(("warning: ", "yellow"), text), soft_wrap=True)
+
+    def ended(self, end: Ended) -> None:
+        for line in last_words(end):
+            self._err.print(Text(line, style="dim"), soft_wrap=True)
 
     def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None:
         if self._live is None:

@@ -10,7 +10,10 @@ from arras_ray.cli.text import clock_text, count_text, rate_text, table_text
 from arras_ray.errors import ArrasRayError
 
 if TYPE_CHECKING:
-    from arras_ray.messages import RenderStatus
+    from arras_ray.messages import Ended, RenderStatus
+
+OWN_ENDS = ("crashed", "exited", "out of memory")
+"""Ends a computation brings upon itself."""
 
 STEPS = {
     "reading": "reading",
@@ -33,6 +36,7 @@ class Report(Protocol):
     def notice(self, text: str) -> None: ...
     def dashboard(self, url: str) -> None: ...
     def warning(self, text: str) -> None: ...
+    def ended(self, end: Ended) -> None: ...
     def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None: ...
     def done(self, summary: Summary) -> None: ...
     def error(self, error: ArrasRayError) -> None: ...
@@ -52,6 +56,11 @@ def make_report(*, as_json: bool, quiet: bool) -> Report:
 
         return LiveReport()
     return LineReport(sys.stdout, sys.stderr)
+
+
+def last_words(end: Ended) -> list[str]:
+    """The last lines of a computation that ended by itself."""
+    return [f"  {end.computation} | {line}" for line in end.log[-5:]] if end.how in OWN_ENDS else []
 
 
 def known_error(error: Exception) -> ArrasRayError:
@@ -86,6 +95,11 @@ class QuietReport:
 
     def warning(self, text: str) -> None:
         print(f"warning: {text}", file=self._err, flush=True)
+
+    def ended(self, end: Ended) -> None:
+        """Its last words, where they may tell why; that it ended was a warning."""
+        for line in last_words(end):
+            print(line, file=self._err, flush=True)
 
     def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None:
         pass

@@ -13,7 +13,7 @@ from arras_ray.errors import ArrasRayError
 if TYPE_CHECKING:
     from arras_ray.cli.handle import RenderHandle
     from arras_ray.cli.interrupt import Interrupt
-    from arras_ray.messages import RenderStatus
+    from arras_ray.messages import Ended, RenderStatus
 
 OVER = ("finished", "cancelled", "failed")
 
@@ -33,6 +33,7 @@ class Told:
         self._report = report
         self._warnings: set[str] = set()
         self._steps: set[str] = set()
+        self._n_ends = 0
 
     def step(self, name: str, detail: str = "") -> None:
         if name not in self._steps:
@@ -44,6 +45,12 @@ class Told:
             if text not in self._warnings:
                 self._warnings.add(text)
                 self._report.warning(text)
+
+    def ends(self, ends: tuple[Ended, ...]) -> None:
+        """Tell how computations ended, those that were not told before."""
+        for end in ends[self._n_ends :]:
+            self._report.ended(end)
+        self._n_ends = len(ends)
 
 
 def watch(
@@ -64,6 +71,7 @@ def watch(
     while True:
         status = render.status()
         told.warnings(status.warnings)
+        told.ends(status.ends)
         if hear is not None:
             told.warnings(hear(status))
         if status.stage in STEP_OF_STAGE:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from arras_ray import client
 from arras_ray.actors.cluster import NAMESPACE, Cluster
 from arras_ray.actors.nodes import nodes
 from arras_ray.client import SessionRender, render_session
+from arras_ray.errors import ArrasRayError
 from arras_ray.ledger import Deadlines
 from arras_ray.local_render import LocalRender
 from arras_ray.messages import RenderStatus
@@ -108,7 +110,13 @@ def test_a_merge_goes_on_from_what_was_saved(
         merge = pid_of(render, "merge")
         os.kill(merge, signal.SIGKILL)
         until(lambda: pid_of(render, "merge") != merge, "another merge")
-        until(lambda: len(render.log()) >= n_saved, "the film to be restored")  # nothing renders: the gate is shut
+
+        def restored() -> bool:
+            with suppress(ArrasRayError):  # it is not there yet
+                return len(render.log()) >= n_saved
+            return False
+
+        until(restored, "the film to be restored")  # nothing renders: the gate is shut
         stage.open()
         status = to_its_end(render)
         picture = render.final()

@@ -16,7 +16,7 @@ from arras_ray.cli.live import LiveReport
 from arras_ray.cli.report import LineReport, QuietReport, Report
 from arras_ray.cli.summary import Summary, progress_of
 from arras_ray.errors import SceneError
-from arras_ray.messages import McrtRow, RenderStatus
+from arras_ray.messages import Ended, McrtRow, RenderStatus
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "events.md"
 
@@ -44,12 +44,17 @@ SUMMARY = Summary(
 )
 
 
+WARNINGS = "warning: DwaSkinMaterial: grey instead (3 times)\n  mcrt_i0 | one\n  mcrt_i0 | two\n"
+
+
 def tell_everything(report: Report) -> None:
     report.start("1.2.3", ["a.rdla"], "ray")
     report.notice("no cluster")
     report.dashboard("http://127.0.0.1:8265")
     report.step("reading", "a.rdla")
     report.warning("DwaSkinMaterial: grey instead (3 times)")
+    report.ended(Ended("mcrt_i0", "red", "exited", code=10, log=("one", "two")))
+    report.ended(Ended("mcrt_i1", "red", "killed", signal=9, log=("not worth a look",)))
     report.step("compiling")
     report.progress(STATUS, 64, None)
     report.done(SUMMARY)
@@ -91,13 +96,13 @@ def test_lines() -> None:
         "finished: 100x50, 64 spp, 320.00 k samples in 1.50 s, 0.21 M samples/s",
         "wrote out.exr",
     ]
-    assert err.getvalue() == "warning: DwaSkinMaterial: grey instead (3 times)\n"
+    assert err.getvalue() == WARNINGS
 
 
 def test_quiet_keeps_warnings() -> None:
     err = io.StringIO()
     tell_everything(QuietReport(err))
-    assert err.getvalue() == "warning: DwaSkinMaterial: grey instead (3 times)\n"
+    assert err.getvalue() == WARNINGS
 
 
 def test_the_live_picture_has_a_bar_and_a_row_for_each_mcrt() -> None:
@@ -111,7 +116,7 @@ def test_the_live_picture_has_a_bar_and_a_row_for_each_mcrt() -> None:
     report.progress(STATUS, 64, None)
     report.warning("mcrt_i1 on blue was lost")
     report.close()
-    assert err.getvalue() == "warning: DwaSkinMaterial: grey instead (3 times)\nwarning: mcrt_i1 on blue was lost\n"
+    assert err.getvalue() == WARNINGS + "warning: mcrt_i1 on blue was lost\n"
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     assert "━" in shown
     assert re.search(r"25\.0 % +16\.0/64 spp +0\.20 M samples/s +elapsed 0:02 +left 0:06", shown)

@@ -26,6 +26,9 @@ CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS", "SIGTRA
 LOG_LINES = 20
 LINE_LENGTH = 300
 TAIL_BYTES = 1 << 16
+RECORDS_BYTES = 1 << 18
+"""Of the log of the ends, the last thousand: an end is asked for soon after it came."""
+
 NOISE = (":job_id:", ":actor_name:", ":task_name:", "Extension modules:")
 """Beginnings of lines that tell nobody anything: Ray's marks in a worker's logs, the end of Python's last words."""
 
@@ -189,7 +192,7 @@ def _introductions() -> int | None:
 
 def _last_record(logs: Path, computation: str, pid: int) -> dict[str, Any] | None:
     try:
-        lines = (logs / parent.LOG).read_bytes().splitlines()
+        lines = _last_bytes(logs / parent.LOG, RECORDS_BYTES).splitlines()
     except OSError:
         return None
     for line in reversed(lines):
@@ -201,12 +204,16 @@ def _last_record(logs: Path, computation: str, pid: int) -> dict[str, Any] | Non
 
 
 def _tail(path: Path) -> Iterator[str]:
+    for line in _last_bytes(path, TAIL_BYTES).decode(errors="replace").splitlines():
+        if line.strip() and not line.startswith(NOISE):
+            yield line.rstrip()[:LINE_LENGTH]
+
+
+def _last_bytes(path: Path, count: int) -> bytes:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - TAIL_BYTES))
-        for line in file.read().decode(errors="replace").splitlines():
-            if line.strip() and not line.startswith(NOISE):
-                yield line.rstrip()[:LINE_LENGTH]
+        file.seek(max(0, size - count))
+        return file.read()
 
 
 def _signal_name(number: int) -> str:

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,38 +15,23 @@ import pytest
 import ray
 from fake_engine import Stage, load, scene
 from size_of_ray import CPUS, MEMORY
+from waiting import PATIENCE, to_its_end, until
 
-from arras_ray import client
 from arras_ray.actors.cluster import NAMESPACE, Cluster
 from arras_ray.actors.nodes import nodes
 from arras_ray.client import SessionRender, render_session
 from arras_ray.errors import ArrasRayError
 from arras_ray.ledger import Deadlines
 from arras_ray.local_render import LocalRender
-from arras_ray.messages import RenderStatus
 from arras_ray.session_definition import SessionDefinition
 
 ENGINE = "fake_engine:load"
-PATIENCE = 60.0
 KILLED = "was killed by signal 9 (SIGKILL)"
 
 
 def reference() -> np.ndarray:
     """The picture by one process, without Ray and without faults."""
     return LocalRender(load(scene(), threads=1), 1).final()
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-    return result
-
-
-def to_its_end(render: SessionRender) -> RenderStatus:
-    until(lambda: render.status().stage in client.OVER, f"the end of the render: {render.status()}")
-    return render.status()
 
 
 def pid_of(render: SessionRender, computation: str) -> int:

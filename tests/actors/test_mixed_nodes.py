@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,15 @@ import numpy as np
 import pytest
 from fake_engine import load, scene
 from ray.cluster_utils import Cluster as Nodes
+from waiting import to_its_end
 
-from arras_ray import client
 from arras_ray import engine as engine_room
 from arras_ray.actors import cluster
 from arras_ray.actors.cluster import Cluster
-from arras_ray.client import SessionRender, render_session
+from arras_ray.client import render_session
 from arras_ray.errors import ClusterError
 from arras_ray.local_render import LocalRender
-from arras_ray.messages import RDLMessage, RenderStatus
+from arras_ray.messages import RDLMessage
 from arras_ray.scene import read_scene
 from arras_ray.session_definition import parse_definition
 
@@ -53,12 +52,6 @@ OLDER = {
 COMMAND = str(Path(sys.executable).with_name("arras-ray"))
 
 Join = Callable[..., Cluster]
-
-
-def to_its_end(render: SessionRender) -> RenderStatus:
-    while (status := render.status()).stage not in client.OVER:
-        time.sleep(0.02)
-    return status
 
 
 @pytest.fixture

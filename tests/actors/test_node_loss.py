@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,18 @@ import pytest
 import ray
 from fake_engine import Stage, load, scene
 from ray.cluster_utils import Cluster as Nodes
+from waiting import PATIENCE, to_its_end
 
-from arras_ray import client
 from arras_ray.actors import cluster
 from arras_ray.actors.cluster import NAMESPACE, Cluster
-from arras_ray.client import SessionRender, render_session
+from arras_ray.client import render_session
 from arras_ray.local_render import LocalRender
-from arras_ray.messages import RenderStatus
 from arras_ray.session_definition import parse_definition
 
 pytestmark = pytest.mark.slow
 
 MB = 1 << 20
 STORE = 100 * MB
-PATIENCE = 90.0
 
 DEFINITION = """{"computations": {
     "dispatch": {"dso": "libcomputation_progmcrt_dispatch.so",
@@ -84,19 +82,6 @@ def farm(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Farm]:
         yield farm
         farm.thaw()
     nodes.shutdown()
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return result
-
-
-def to_its_end(render: SessionRender) -> RenderStatus:
-    until(lambda: render.status().stage in client.OVER, f"the end of the render: {render.status()}")
-    return render.status()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 import ray
 from fake_engine import Stage, load, scene
 from size_of_ray import CPUS, MEMORY
+from waiting import PATIENCE, to_its_end, until
 
 from arras_ray import client
 from arras_ray.actors import launch
@@ -23,13 +22,11 @@ from arras_ray.client import SessionRender, render_session
 from arras_ray.errors import ClusterError, ComputationError, ReadyTimeout, ResourcesError, SceneError
 from arras_ray.film import place_tiles
 from arras_ray.local_render import LocalRender
-from arras_ray.messages import RDLMessage, RenderStatus
+from arras_ray.messages import RDLMessage
 from arras_ray.session_definition import SessionDefinition
 from arras_ray.versions import versions
 
 ENGINE = "fake_engine:load"
-PATIENCE = 60.0
-"""Seconds after which a test gives up; none waits that long when all is well."""
 
 
 def reference(message: RDLMessage) -> np.ndarray:
@@ -37,24 +34,10 @@ def reference(message: RDLMessage) -> np.ndarray:
     return LocalRender(load(message, threads=1), 1).final()
 
 
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition; fail, with what was waited for, when it does not come."""
-    deadline = time.monotonic() + PATIENCE
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-    return result
-
-
 def ask(render: SessionRender, computation: str, method: str) -> Any:
     """The answer of a computation to a call without arguments."""
     actor: Any = ray.get_actor(f"{render.name}/{computation}", NAMESPACE)
     return ray.get(getattr(actor, method).remote(), timeout=PATIENCE)
-
-
-def to_its_end(render: SessionRender) -> RenderStatus:
-    until(lambda: render.status().stage in client.OVER, "the end of the render")
-    return render.status()
 
 
 def nothing_is_left() -> bool:

@@ -1,0 +1,147 @@
+"""A render without faults: false alarms on a machine that has no time, and what the care for faults costs."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+from fault_cluster import FaultCluster, surroundings, wait_for
+from fault_kills import is_over, message_of
+from fault_plans import definition
+from harness import say
+
+from arras_ray.actors.cluster import NAMESPACE
+from arras_ray.client import render_session
+from arras_ray.messages import RDLMessage
+
+PING_SECONDS = 0.25
+MOST_RATE = 2e7
+"""Samples a second that this machine surely does not reach."""
+
+SPIN = "while True: pass"
+
+WAIT_SECONDS = 1e6
+
+
+class Pings:
+    """Asks all computations of a session for heartbeats, each on a thread of its own, and notes the longest answer."""
+
+    def __init__(self, session: str, names: list[str]) -> None:
+        import ray
+
+        self.longest = dict.fromkeys(names, 0.0)
+        self.counts = dict.fromkeys(names, 0)
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._ask, args=(name, ray.get_actor(f"{session}/{name}", NAMESPACE)))
+            for name in names
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, name: str, actor: Any) -> None:
+        import ray
+
+        while not self._over.wait(PING_SECONDS):
+            began = time.monotonic()
+            with contextlib.suppress(ray.exceptions.RayError):  # it was taken for dead: `alarms` counts that
+                ray.get(actor.ping.remote(), timeout=60.0)
+            self.longest[name] = max(self.longest[name], time.monotonic() - began)
+            self.counts[name] += 1
+
+
+@contextmanager
+def spinning(n: int) -> Iterator[None]:
+    """So many processes that do nothing, as fast as they can."""
+    processes = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(n)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def alarms(minutes: float) -> dict[str, Any]:
+    """A render on all cores beside as many processes that spin: how many computations were taken for dead."""
+    n_cores = psutil.cpu_count()
+    spp = int(minutes * 60 * MOST_RATE / 512**2) + 1
+    with surroundings() as folder, FaultCluster(folder, n_cores) as cluster, spinning(n_cores):
+        render = render_session(
+            definition("together", n_cores),
+            message_of(512, 512, spp),
+            cluster=cluster.connected,
+            time_limit=minutes * 60,
+        )
+        with render:
+            began_with = wait_for(lambda: cluster.lives(render.name), "the first lives")
+            wait_for(lambda: render.status().seconds > 6.0 or is_over(render.status()), "keepers")
+            pings = Pings(render.name, [a.name for a in cluster.actors(render.name) if a.kind != "supervisor"])
+            told = time.monotonic()
+            while not is_over(render.status()):
+                time.sleep(1.0)
+                if time.monotonic() - told > 60.0:
+                    told = time.monotonic()
+                    status = render.status()
+                    say(f"{status.seconds / 60:.0f} min, {status.rate / 1e6:.2f} M samples/s, {status.warnings}")
+            pings.end()
+            status = render.status()
+            alarms = cluster.lives(render.name) - began_with
+    return {
+        "minutes": round(status.seconds / 60, 2),
+        "stage": status.stage,
+        "false_alarms": alarms.total(),
+        "who": dict(alarms),
+        "warnings": list(status.warnings),
+        "longest_heartbeat_ms": {name: round(seconds * 1e3) for name, seconds in pings.longest.items()},
+        "heartbeats": sum(pings.counts.values()),
+    }
+
+
+def samples_a_second(cluster: FaultCluster, message: RDLMessage, careful: bool) -> float:
+    """The speed of a render by 2 mcrts from the first lease to the end, with or without care for faults."""
+    from quiet_order import QuietOrder
+
+    from arras_ray.actors import orders
+
+    original = orders.Order
+    orders.Order = original if careful else QuietOrder  # type: ignore[misc]
+    try:
+        render = render_session(definition("together", 2), message, cluster=cluster.connected)
+    finally:
+        orders.Order = original  # type: ignore[misc]
+    with render:
+        wait_for(lambda: is_over(render.status()), "the end of the render", WAIT_SECONDS)
+        status = render.status()
+    if status.stage != "finished" or status.warnings:
+        raise SystemExit(f"a render without faults has {status}")
+    return status.samples / status.seconds
+
+
+def cost(pairs: int, spp: int) -> dict[str, Any]:
+    """Samples a second with heartbeats, saves, keepers and parent processes beside a session without them."""
+    message = message_of(960, 540, spp)
+    ratios = []
+    with surroundings() as folder, FaultCluster(folder, 2) as cluster:
+        samples_a_second(cluster, message, careful=True)  # the first workers of a node take longer
+        for pair in range(pairs):
+            order = (True, False) if pair % 2 else (False, True)
+            rates = {careful: samples_a_second(cluster, message, careful) for careful in order}
+            ratios.append(rates[True] / rates[False])
+            say(f"pair {pair}: {rates[True] / 1e6:.2f} and {rates[False] / 1e6:.2f} M samples/s, {ratios[-1]:.4f}")
+    lost = 1.0 - statistics.median(ratios)
+    return {"cost": round(lost, 4), "ratios": [round(ratio, 4) for ratio in ratios]}

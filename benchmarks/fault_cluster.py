@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -45,7 +47,9 @@ class Actor:
 
 @contextmanager
 def surroundings(**variables: str) -> Iterator[Path]:
-    """A folder for all that Ray writes, and the environment Ray is to be imported in. The folder is gone afterwards."""
+    """A folder for all that Ray writes, and the environment Ray is to be imported in. The folder is gone afterwards,
+    and so is every process of it, also if this one is killed.
+    """
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     temporary = folder / "tmp"
     temporary.mkdir()
@@ -58,12 +62,18 @@ def surroundings(**variables: str) -> Iterator[Path]:
         "PYTHONPATH": f"{ROOT / 'benchmarks'}:{ROOT}",
         **variables,
     }
+    undertaker = subprocess.Popen(
+        [sys.executable, __file__, str(folder), str(os.getpid())],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+    )
     try:
         yield folder
     finally:
         tempfile.tempdir = None
-        os.environ.pop("TMPDIR", None)
-        shutil.rmtree(folder, ignore_errors=True)
+        del os.environ["TMPDIR"]
+        undertaker.communicate()
 
 
 class FaultCluster:
@@ -186,20 +196,8 @@ class FaultCluster:
         return left
 
     def processes(self) -> list[psutil.Process]:
-        """All processes of this machine that were started for this cluster, but for this one."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error, OSError):
-                if process.pid != os.getpid() and self._is_ours(process):
-                    found.append(process)
-        return found
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        """Ray's services and our parents name the folder; workers, whose names cover their environment, write there."""
-        folder = str(self.folder)
-        if process.environ().get("RAY_TMPDIR") == folder or any(folder in word for word in process.cmdline()):
-            return True
-        return any(opened.path.startswith(folder) for opened in process.open_files())
+        """All processes of this cluster, those that nobody knows any more too."""
+        return processes_of(self.folder, os.getpid())
 
     def log_of(self, pid: int) -> Sequence[str]:
         """The last lines that a worker wrote."""
@@ -218,9 +216,6 @@ class FaultCluster:
                 process.kill()
         with suppress(Exception):  # a node that lost a process complains
             self._cluster.shutdown()
-        for process in self.processes():  # if there are any still
-            with suppress(psutil.Error):
-                process.kill()
 
     def __enter__(self) -> FaultCluster:
         return self
@@ -247,6 +242,23 @@ class FaultCluster:
 
 def _services(node: Any) -> list[Any]:
     return [info for infos in node.all_processes.values() for info in infos]
+
+
+def processes_of(folder: Path, driver: int) -> list[psutil.Process]:
+    """All processes that were started for a cluster that writes to this folder, but for the process `driver`.
+
+    Ray's services and our parents name it; workers, whose names cover their environment, have files open there.
+    """
+    found = []
+    name = str(folder)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid == driver or __file__ in process.cmdline():  # the second is the undertaker
+                continue
+            named = process.environ().get("RAY_TMPDIR") == name or any(name in word for word in process.cmdline())
+            if named or any(opened.path.startswith(name) for opened in process.open_files()):
+                found.append(process)
+    return found
 
 
 def is_running(pid: int) -> bool:
@@ -278,3 +290,18 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = GONE_SECO
             raise TimeoutError(f"waited {seconds:g} s for {what}")
         time.sleep(0.005)
     return result
+
+
+def bury_all(folder: Path, driver: int) -> None:
+    """End all processes of a cluster that nobody wants any more, and remove its folder."""
+    while left := [process for process in processes_of(folder, driver) if is_running(process.pid)]:
+        for process in left:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=1.0)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.stdin.read()  # until whoever holds the other end is done, or dead
+    bury_all(Path(sys.argv[1]), int(sys.argv[2]))

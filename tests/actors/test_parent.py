@@ -207,7 +207,7 @@ def test_memory_over_the_limit_is_ended_when_that_is_wanted(start: Callable[...,
     assert record["enforced"]
     assert record["computation"] == "s/mcrt_i0"
     assert record["limit"] == 100 * MEGABYTE
-    assert 200 * MEGABYTE < record["rss"] == record["peak"] < 300 * MEGABYTE
+    assert 100 * MEGABYTE < record["rss"] == record["peak"] < 300 * MEGABYTE  # it may not have had all of it yet
 
 
 def test_memory_over_the_limit_is_only_told_else(start: Callable[..., Worker]) -> None:

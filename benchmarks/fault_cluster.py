@@ -177,8 +177,10 @@ class FaultCluster:
         ]
         table: dict[str, Any] = ray.util.placement_group_table()
         left += [f"group {row['name']} is {row['state']}" for row in table.values() if row["state"] != "REMOVED"]
-        alive = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
-        free = state.available_resources_per_node()
+        all_nodes: Any = ray.nodes
+        alive = {node["NodeID"]: node["Resources"] for node in all_nodes() if node["Alive"]}
+        available: Any = state.available_resources_per_node
+        free = available()
         for node_id, resources in alive.items():
             if node_id not in self.nodes and node_id != self._cluster.head_node.node_id:
                 left.append(f"Ray believes that node {node_id[:8]} lives")

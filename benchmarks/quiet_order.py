@@ -22,5 +22,5 @@ class QuietOrder(Order):
 
         self.__dict__.update(state, save_seconds=NEVER)
         health.BEAT_SECONDS = BEAT_SECONDS
-        supervisor.KEEPERS_AFTER = NEVER
+        vars(supervisor)["KEEPERS_AFTER"] = NEVER
         ends.runtime_env = dict

@@ -32,6 +32,9 @@ compiles, it may have no time for an answer."""
 NODE_SILENCE = 2.0
 """A node nobody has been heard from for so long, when one of its computations is gone, is lost."""
 
+CUT_SECONDS = 1.5
+"""A node is not lost for connections that come back sooner."""
+
 PROBE_SECONDS = 6.0
 """For a keeper to find out; one may have to be started for it."""
 
@@ -67,6 +70,8 @@ class Health:
         self._heard: dict[Any, float] = {}
         """When a member's actor, or a node, was last heard from."""
         self._asked: set[Any] = set()
+        self._cut: set[Any] = set()
+        """Members' actors and keepers whose connections are broken; a frozen one's is not."""
         self._next: dict[Any, float] = {}
         self._next_nodes = 0.0
         self._aside = ThreadPoolExecutor(4, "ends")
@@ -115,6 +120,7 @@ class Health:
         self._heard.pop(member.actor, None)
         self._next.pop(member.actor, None)
         self._asked.discard(member.actor)
+        self._cut.discard(member.actor)
 
     def lose(self, member: Member, how: str) -> None:
         """End a member's process, which is "hung"."""
@@ -149,6 +155,7 @@ class Health:
                 return
             now = time.monotonic()
             self._heard[actor] = now
+            self._cut.discard(actor)
             if member.place is not None:
                 self._heard[member.place.node_id] = now
             self._beats(member, answer)
@@ -162,6 +169,9 @@ class Health:
                 self._lost(member, error, silent=False)
             elif time.monotonic() - self._heard[actor] >= SILENCE[member.state]:
                 self._lost(member, error, silent=True)
+            elif isinstance(error, ActorUnavailableError) and member.place is not None:
+                self._cut.add(actor)
+                self._judge_node(member.place.node_id)
 
         self._calls.ask(actor.ping.remote(), heard, failed, SILENCE[member.state])
 
@@ -171,6 +181,7 @@ class Health:
 
         def heard(_: Pulse) -> None:
             self._asked.discard(keeper)
+            self._cut.discard(keeper)
             self._heard[node_id] = time.monotonic()
             self._roster.lost_nodes.discard(node_id)
 
@@ -178,6 +189,9 @@ class Health:
             from ray.exceptions import ActorUnavailableError
 
             self._asked.discard(keeper)
+            if isinstance(error, ActorUnavailableError):
+                self._cut.add(keeper)
+                self._judge_node(node_id)
             if not isinstance(error, ActorUnavailableError | Silent) and self._keepers.get(node_id) is keeper:
                 del self._keepers[node_id]  # `guard` makes another one if the node is there
 
@@ -207,6 +221,14 @@ class Health:
         if not silent:
             return node_id not in {node.id for node in nodes()}
         return time.monotonic() - self._heard.get(node_id, 0.0) > NODE_SILENCE
+
+    def _judge_node(self, node_id: str) -> None:
+        """Where the connections to everybody on a node broke, it has died: no need to wait for more silence."""
+        there = {m.actor for m in self._roster.members.values() if m.place is not None and m.place.node_id == node_id}
+        there = {actor for actor in (*there, self._keepers.get(node_id)) if actor is not None}
+        quiet = time.monotonic() - self._heard.get(node_id, 0.0)
+        if len(there) > 1 and there <= self._cut and quiet > CUT_SECONDS and node_id not in self._roster.lost_nodes:
+            self._lose_node(node_id)
 
     def _lose_node(self, node_id: str) -> None:
         """Whoever else is there is gone as well."""

@@ -43,8 +43,12 @@ kernels-slow-twins: $(READY)
 test: lint kernels-slow-twins
 	$(BIN)/python -m pytest -q -m "not slow"
 
+# Clusters of several nodes want a process that has had no other Ray.
+FARMS := tests/actors/test_mixed_nodes.py tests/actors/test_node_loss.py
+
 test-all: $(READY)
 	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(FARMS)
 
 check: lint kernels-slow-twins test-all
 

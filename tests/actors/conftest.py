@@ -34,10 +34,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+_embedded: list[str] = []
+
+
+@pytest.fixture
+def first_ray() -> None:
+    """This process has had no Ray yet. One that had an embedded Ray keeps some of its settings, and cannot make a
+    cluster of several nodes."""
+    if _embedded:
+        pytest.skip("wants a process of its own: make test-all gives it one")
+
+
 @pytest.fixture(scope="module")
 def ray_here(home: Path) -> Iterator[cluster.Cluster]:
     """An embedded Ray for a module's tests."""
     with cluster.connect("local", cpus=CPUS, memory=MEMORY) as connected:
+        _embedded.append(connected.address)
         yield connected
 
 

@@ -53,9 +53,11 @@ COMMAND = str(Path(sys.executable).with_name("arras-ray"))
 
 Join = Callable[..., Cluster]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
-def join(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Join]:
+def join(first_ray: None, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Join]:
     """A cluster of a head, a node like it, and one with other variables."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     head: dict[str, Any] = {"num_cpus": 0, "memory": 10 * MB, "object_store_memory": STORE, "include_dashboard": False}
@@ -92,7 +94,6 @@ def test_an_mcrt_on_a_node_with_other_versions_is_left_out(join: Join, other_num
     np.testing.assert_array_equal(picture, LocalRender(load(scene(), 1), 1).final())
 
 
-@pytest.mark.slow
 def test_a_session_without_another_mcrt_is_refused_with_both_versions(join: Join, other_numba: dict[str, str]) -> None:
     one = parse_definition(DEFINITION.format(mcrts=1), "one")
     with (
@@ -102,7 +103,6 @@ def test_a_session_without_another_mcrt_is_refused_with_both_versions(join: Join
         render_session(one, scene(), cluster=connected, engine="fake_engine:load")
 
 
-@pytest.mark.slow
 def test_an_older_processor_draws_the_same_bits(join: Join) -> None:
     box = Path(__file__).parent.parent.parent / "scenes" / "cornell_box.rdla"
     options = {"width": 200, "height": 140, "spp": 128}

@@ -15,9 +15,6 @@ from arras_ray.errors import ClusterError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-FROM_KERNEL = 0x80
-"""si_code of a signal of the terminal: its whole process group has it, the child too."""
-
 PR_SET_PDEATHSIG = 1
 
 RAY_GAVE_UP = 1
@@ -41,6 +38,7 @@ def guard(hint: str) -> int | None:
     child = os.fork()
     if child == 0:
         os.close(ours)
+        os.setpgid(0, 0)  # what is sent to the command's group, by a terminal or `kill`, comes to the child once
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != parent:  # it died before that
             os._exit(RAY_GAVE_UP)
@@ -75,5 +73,5 @@ def _wait(child: int) -> int:
             pid, status = os.waitpid(child, os.WNOHANG)  # it may have been stopped only
             if pid:
                 return status
-        elif heard.si_code != FROM_KERNEL:
+        else:
             os.kill(child, heard.si_signo)

@@ -269,15 +269,15 @@ class SessionRender:
 
     def where(self) -> list[dict[str, Any]]:
         """Where each computation runs: computation, node, pid, threads, samples, and its bundle's cpus and memory."""
-        rows = {row.name: row for row in self.status().mcrts}
+        samples = {row.name: row.samples for row in self.status().mcrts}
         return [
             {
                 "computation": joined.name,
                 "node": joined.node,
                 "node_id": joined.node_id,
                 "pid": joined.pid,
-                "threads": rows[joined.name].threads if joined.name in rows else 1,
-                "samples": rows[joined.name].samples if joined.name in rows else 0,
+                "threads": joined.threads,
+                "samples": samples.get(joined.name, 0),
                 "cpus": joined.cpus,
                 "memory": joined.memory,
                 "group": joined.group,

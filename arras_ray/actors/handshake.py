@@ -22,7 +22,10 @@ LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Joined:
-    """A computation that is there. cpus and memory (bytes) are what Ray gave the process: its bundle's."""
+    """A computation that is there. cpus and memory (bytes) are what Ray gave the process: its bundle's.
+
+    threads: how many it computes on.
+    """
 
     name: str
     node: str
@@ -39,6 +42,7 @@ class Joined:
     """As `ends.process_start` tells it; with the pid it names the process for all time."""
     began: float = 0.0
     """When its process did, seconds since 1970."""
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def use_of_this_process() -> tuple[int, float]:
     return memory.rss - getattr(memory, "shared", 0), cpu.user + cpu.system
 
 
-def join(name: str, session: str, life: int = 0, enforce_memory: bool = False) -> Joined:
+def join(name: str, session: str, life: int = 0, enforce_memory: bool = False, threads: int = 1) -> Joined:
     """Look around inside a computation's process, and tell its parent whose it is and what memory it may have."""
     import psutil
     import ray
@@ -153,6 +157,7 @@ def join(name: str, session: str, life: int = 0, enforce_memory: bool = False) -
         life=life,
         started=process_start(os.getpid()),
         began=psutil.Process().create_time(),
+        threads=threads,
     )
 
 

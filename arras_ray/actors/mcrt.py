@@ -63,7 +63,7 @@ class Mcrt:
 
     def join(self, enforce_memory: bool = False) -> Joined:
         """Where this computation runs. enforce_memory: it is killed when it takes more than its bundle has."""
-        return join(self.name, self.session, self.life, enforce_memory)
+        return join(self.name, self.session, self.life, enforce_memory, self.threads)
 
     def load(self, message: RDLMessage) -> Loaded:
         """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError."""

@@ -2,67 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from command_line import Run
+from head import Head, running_head
 
 from arras_ray.image import read_exr
-
-PATIENCE = 60.0
-
-
-class Head:
-    """A head that runs. environment: what a user of it sets."""
-
-    def __init__(self, address: str, token: Path) -> None:
-        self.address = address
-        self.environment = {"RAY_AUTH_TOKEN_PATH": str(token)}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    folder = Path(tempfile.mkdtemp(prefix="ar-", dir="/tmp"))
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text("0123456789abcdef" * 4, encoding="ascii")
-    port = free_port()
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
-    command += ["--num-cpus=2", "--object-store-memory=100000000", "--include-dashboard=false"]
-    command += ["--disable-usage-stats", "--dashboard-agent-listen-port=0", f"--temp-dir={folder / 'ray'}"]
-    command += ["--min-worker-port=0", "--max-worker-port=0", f"--ray-client-server-port={free_port()}"]
-    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    with (folder / "log").open("wb") as log:
-        process = psutil.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while b"Ray runtime started" not in (folder / "log").read_bytes():
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.05)
-        yield Head(f"127.0.0.1:{port}", token)
-    finally:
-        below = process.children(recursive=True)
-        process.terminate()
-        process.wait(PATIENCE)
-        psutil.wait_procs(below, timeout=PATIENCE)
-        shutil.rmtree(folder, ignore_errors=True)
+    with running_head(cpus=2) as head:
+        yield head
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
     from arras_ray.actors.orders import Parties, SessionState
     from arras_ray.checkpoint import Checkpoint
-    from arras_ray.session_definition import SessionDefinition
+    from arras_ray.session.definition import SessionDefinition
 
 READY_SECONDS = 30.0
 """How long a session may take to be placed."""

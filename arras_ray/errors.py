@@ -7,7 +7,10 @@
       CheckpointError                  exit 3   a checkpoint that cannot be read, or is not this render's
       ResourcesError                   exit 4   asked and free, computation by computation
       ReadyTimeout                     exit 5   a session that did not get ready
+      MessageTimeout                   exit 5   a message that did not come
       ComputationError                 exit 6   a computation ended the session
+      LoadError                        exit 6   a computation's library or class cannot be loaded
+      MessageError                     exit 6   a message that cannot be sent, read or delivered
       ClusterError                     exit 7   cluster not reached, token refused, versions differ
       OutputError                      exit 8   picture not written
       RenderError                      exit 1   a picture that is partial or has bad samples
@@ -92,8 +95,26 @@ class ReadyTimeout(ArrasRayError):
     exit_code = 5
 
 
+class MessageTimeout(ArrasRayError):
+    """A message did not come in time."""
+
+    exit_code = 5
+
+
 class ComputationError(ArrasRayError):
     """A computation ended the session. Fields: computation, node, how."""
+
+    exit_code = 6
+
+
+class LoadError(ArrasRayError):
+    """A computation's class cannot be loaded. Field: dso."""
+
+    exit_code = 6
+
+
+class MessageError(ArrasRayError):
+    """A message cannot be sent, read or delivered. Field: message_name."""
 
     exit_code = 6
 

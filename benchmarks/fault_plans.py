@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from arras_ray.session_definition import SessionDefinition, parse_definition
+from arras_ray.session.definition import SessionDefinition, parse_definition
 
 KINDS = ("mcrt", "merge", "dispatch", "supervisor", "node")
 KILLS = 3

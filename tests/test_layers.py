@@ -19,8 +19,8 @@ KERNELS = PACKAGE / "kernels"
 LINES: tuple[tuple[str, ...], ...] = (
     ("", "errors", "messages", "versions"),
     (
-        "session_definition",
-        "placement",
+        "session",
+        "computations",
         "credit",
         "ledger",
         "unit_plan",
@@ -35,7 +35,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("scene", "image", "checkpoint", "identity"),
     ("flatten", "engine", "local_render"),
     ("actors",),
-    ("client", "shards", "sessions"),
+    ("client", "shards", "overview"),
     ("cli",),
 )
 """Rooms, line by line; "" is the package's own __init__."""
@@ -59,7 +59,7 @@ FORBIDDEN_BELOW = {
     "actors": {"kernels", "flatten"},
     "client": {"kernels", "flatten"},
     "shards": {"kernels", "flatten"},
-    "sessions": {"kernels", "flatten"},
+    "overview": {"kernels", "flatten"},
     "cli": {"kernels", "flatten"},
 }
 """Lower rooms that are none of this room's business: the scene knows no renderer, and only the engine knows kernels."""

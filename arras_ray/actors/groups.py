@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arras_ray.placement import Placed
+from arras_ray.session.placement import Placed
 
 REMOVED = "REMOVED"
 

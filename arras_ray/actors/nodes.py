@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from arras_ray.placement import NodeFacts
+from arras_ray.session.placement import NodeFacts
 
 
 def nodes() -> list[NodeFacts]:

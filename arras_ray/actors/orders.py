@@ -10,7 +10,7 @@ from arras_ray.actors.handshake import Joined, Loaded
 from arras_ray.errors import ArrasRayError
 from arras_ray.ledger import Deadlines
 from arras_ray.messages import FilmState, RDLMessage
-from arras_ray.session_definition import Computation
+from arras_ray.session.definition import ComputationSpec
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Order:
     client_seconds: a client tells every second that it is there; one that is silent for so long is gone.
     """
 
-    computations: tuple[Computation, ...]
+    computations: tuple[ComputationSpec, ...]
     message: RDLMessage
     versions: dict[str, str]
     engine: str

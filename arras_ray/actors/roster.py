@@ -15,8 +15,8 @@ from arras_ray.actors.groups import Place
 from arras_ray.actors.handshake import Joined, Kept, Loaded, Pulse
 from arras_ray.actors.nodes import nodes
 from arras_ray.errors import ResourcesError
-from arras_ray.placement import place
-from arras_ray.session_definition import Computation
+from arras_ray.session.definition import ComputationSpec
+from arras_ray.session.placement import place
 
 ABSENT, STARTING, LOADING, COMPILING, READY, LEFT_OUT = (
     "absent", "starting", "loading", "compiling", "ready", "left out"
@@ -32,7 +32,7 @@ def new_life() -> int:
 class Member:
     """A computation that the session wants. A life begins with each process that is started for it."""
 
-    computation: Computation
+    computation: ComputationSpec
     life: int = 0
     place: Place | None = None
     node: str = ""
@@ -92,7 +92,7 @@ class Member:
 class Roster:
     """The members of `session`. Placing raises ResourcesError."""
 
-    def __init__(self, session: str, computations: Sequence[Computation], num_cores: int | None) -> None:
+    def __init__(self, session: str, computations: Sequence[ComputationSpec], num_cores: int | None) -> None:
         self.session = session
         self.members: dict[str, Member] = {c.name: Member(c) for c in computations}
         self.lost_nodes: set[str] = set()

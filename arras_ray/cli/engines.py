@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
     from arras_ray.checkpoint import Checkpoint
     from arras_ray.messages import RDLMessage
-    from arras_ray.session_definition import SessionDefinition
+    from arras_ray.session.definition import SessionDefinition
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class RayStarter(Starter):
 
     def _connect(self) -> Cluster:
         from arras_ray.actors.cluster import connect
-        from arras_ray.placement import embedded_size
+        from arras_ray.session.placement import embedded_size
 
         definition, num_mcrt = session_for(self.wishes, 1)
         size = embedded_size(definition.expand(num_mcrt), usable_cores(), machine_memory(), self.wishes.num_cores)
@@ -143,7 +143,7 @@ def session_for(wishes: Wishes, n_nodes: int) -> tuple[SessionDefinition, int | 
 
     A definition the user names keeps its own number; without one there is an mcrt for each node.
     """
-    from arras_ray.session_definition import load_definition
+    from arras_ray.session.definition import load_definition
 
     if wishes.session is not None:
         return load_definition(wishes.session), wishes.num_mcrt

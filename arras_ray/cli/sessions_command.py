@@ -16,7 +16,7 @@ from arras_ray.cli.options import debug_option
 from arras_ray.cli.text import clock_text, table_text
 
 if TYPE_CHECKING:
-    from arras_ray.sessions import ComputationUse, NodeUse, Sessions, SessionUse
+    from arras_ray.overview import ComputationUse, NodeUse, Sessions, SessionUse
 
 SCHEMA = 1
 """Of `ps --json`. Rises when a field goes away or changes its meaning; new fields may come without."""
@@ -72,7 +72,7 @@ def scale(session: str, num_mcrt: int, drain: bool, address: str | None) -> None
 @contextmanager
 def opened(address: str | None) -> Iterator[tuple[str, Sessions]]:
     """A line on which cluster it is, and its sessions. Ctrl-C throws KeyboardInterrupt."""
-    from arras_ray.sessions import Sessions, join_cluster
+    from arras_ray.overview import Sessions, join_cluster
 
     with Interrupt() as interrupt, ExitStack() as stack:
         with interrupt.held():  # a cluster that is joined halfway cannot be left

@@ -10,7 +10,7 @@ from fake_engine import Stage
 from size_of_ray import CPUS, MEMORY
 
 from arras_ray.actors import cluster
-from arras_ray.session_definition import SessionDefinition, load_definition, parse_definition
+from arras_ray.session.definition import SessionDefinition, load_definition, parse_definition
 
 HERE = Path(__file__).parent
 

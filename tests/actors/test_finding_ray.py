@@ -22,7 +22,7 @@ from arras_ray.actors import cluster, probe
 from arras_ray.actors.nodes import nodes
 from arras_ray.client import OVER, render_session
 from arras_ray.errors import ClusterError
-from arras_ray.session_definition import SessionDefinition
+from arras_ray.session.definition import SessionDefinition
 
 PATIENCE = 60.0
 

@@ -23,7 +23,7 @@ from arras_ray.errors import ClusterError
 from arras_ray.local_render import LocalRender
 from arras_ray.messages import RDLMessage
 from arras_ray.scene import read_scene
-from arras_ray.session_definition import parse_definition
+from arras_ray.session.definition import parse_definition
 
 MB = 1 << 20
 STORE = 100 * MB

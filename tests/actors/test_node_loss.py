@@ -22,7 +22,7 @@ from arras_ray.actors import cluster
 from arras_ray.actors.cluster import NAMESPACE, Cluster
 from arras_ray.client import render_session
 from arras_ray.local_render import LocalRender
-from arras_ray.session_definition import parse_definition
+from arras_ray.session.definition import parse_definition
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from arras_ray.errors import ClusterError, ComputationError, ReadyTimeout, Resou
 from arras_ray.film import place_tiles
 from arras_ray.local_render import LocalRender
 from arras_ray.messages import RDLMessage
-from arras_ray.session_definition import SessionDefinition
+from arras_ray.session.definition import SessionDefinition
 from arras_ray.versions import versions
 
 ENGINE = "fake_engine:load"

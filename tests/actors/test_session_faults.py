@@ -23,7 +23,7 @@ from arras_ray.client import SessionRender, render_session
 from arras_ray.errors import ArrasRayError
 from arras_ray.ledger import Deadlines
 from arras_ray.local_render import LocalRender
-from arras_ray.session_definition import SessionDefinition
+from arras_ray.session.definition import SessionDefinition
 
 ENGINE = "fake_engine:load"
 KILLED = "was killed by signal 9 (SIGKILL)"
@@ -215,7 +215,7 @@ CLIENT = """
 import os, sys
 from arras_ray.actors.cluster import connect
 from arras_ray.client import render_session
-from arras_ray.session_definition import load_definition
+from arras_ray.session.definition import load_definition
 from fake_engine import scene
 import time
 with connect(sys.argv[1]) as cluster:

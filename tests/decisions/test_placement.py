@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arras_ray.errors import ResourcesError, UsageError
-from arras_ray.placement import NodeFacts, Placement, Shortage, embedded_size, place
-from arras_ray.session_definition import MB, Computation, Resources, load_definition
+from arras_ray.session.definition import MB, ComputationSpec, Resources, load_definition
+from arras_ray.session.placement import NodeFacts, Placement, Shortage, embedded_size, place
 
 GB = 1024 * MB
 
 
-def computation(name: str, kind: str, least: float, most: float | None, memory_mb: int = 256) -> Computation:
-    return Computation(name, kind, Resources(least, most, memory_mb * MB))
+def computation(name: str, kind: str, least: float, most: float | None, memory_mb: int = 256) -> ComputationSpec:
+    return ComputationSpec(name, kind, Resources(least, most, memory_mb * MB))
 
 
-def star(n: int, least: float = 1, memory_mb: int = 1024) -> list[Computation]:
+def star(n: int, least: float = 1, memory_mb: int = 1024) -> list[ComputationSpec]:
     return [computation(f"mcrt_i{i}", "mcrt", least, None, memory_mb) for i in range(n)]
 
 

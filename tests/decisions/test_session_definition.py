@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arras_ray.errors import DefinitionError
-from arras_ray.session_definition import (
+from arras_ray.session.definition import (
     MB,
-    Computation,
+    ComputationSpec,
     SessionDefinition,
     load_definition,
     package_dir,
@@ -28,7 +28,7 @@ def definition(**blocks: Any) -> SessionDefinition:
     return parse_definition(json.dumps({"computations": blocks}, indent=1), "test")
 
 
-def expand_one(**block: Any) -> Computation:
+def expand_one(**block: Any) -> ComputationSpec:
     (computation,) = definition(mcrt=MCRT | block).expand()
     return computation
 

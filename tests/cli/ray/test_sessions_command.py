@@ -23,8 +23,8 @@ from arras_ray.actors.cluster import Cluster, connect
 from arras_ray.client import SessionRender, render_session
 from arras_ray.errors import ComputationError
 from arras_ray.image import read_exr
-from arras_ray.session_definition import SessionDefinition, parse_definition
-from arras_ray.sessions import Sessions
+from arras_ray.overview import Sessions
+from arras_ray.session.definition import SessionDefinition, parse_definition
 from arras_ray.unit_plan import UnitPlan
 
 HERE = Path(__file__).parent

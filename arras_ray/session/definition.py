@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from arras_ray.errors import DefinitionError
+from arras_ray.session.dso import RENDER_KINDS, library_name
+from arras_ray.session.message import CLIENT
 
 SUFFIX = ".sessiondef"
 SEARCH_PATH = "ARRAS_SESSION_PATH"
 """Environment variable: folders to look in before the package's own, separated as in PATH."""
-
-CLIENT = "(client)"
-"""The block that only holds what the client receives."""
 
 DEFAULT_MEMORY_MB = 16384
 MB = 1 << 20
@@ -31,13 +30,6 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 200
 MAX_EXPANDED = 250_000_000
 """Characters of all blocks after expansion, about: each computation has its own copy."""
-
-KINDS = {
-    "libcomputation_progmcrt": "mcrt",
-    "libcomputation_progmcrt_dispatch": "dispatch",
-    "libcomputation_progmcrt_merge": "merge",
-}
-"""What a computation is, by the library Arras would load for it."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.|\\\Z)*(?:"|\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)|[{}\[\]:,]|[^\s{}\[\]:,"/]+|/', re.DOTALL)
@@ -59,7 +51,7 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class Computation:
+class ComputationSpec:
     """One computation of a session. kind: mcrt, dispatch or merge. index: its place in its array, None outside one."""
 
     name: str
@@ -85,23 +77,23 @@ class SessionDefinition:
         """The blocks of computations by name, the client's left out, in the order of the file."""
         return {name: block for name, block in self.document["computations"].items() if name != CLIENT}
 
-    def expand(self, num_mcrt: int | None = None) -> tuple[Computation, ...]:
+    def expand(self, num_mcrt: int | None = None) -> tuple[ComputationSpec, ...]:
         """All computations, arrays made: `mcrt` with arrayExpand 2 becomes mcrt_i0 and mcrt_i1.
 
         num_mcrt overrides the length of the mcrt array. Raise DefinitionError, with the place in the file, for what
         cannot be meant: no such array, counts and resources out of range, unknown libraries or variables.
         """
         lengths = self._lengths(num_mcrt)
-        computations: list[Computation] = []
+        computations: list[ComputationSpec] = []
         for base, block in self.blocks.items():
             kind, resources = self._kind(base), self._resources(base)
             if lengths[base] is None:
                 filled = self._fill(block, (base,), None, lengths)
-                computations.append(Computation(base, kind, resources, block=filled))
+                computations.append(ComputationSpec(base, kind, resources, block=filled))
                 continue
             for i in range(lengths[base] or 0):
                 filled = self._fill(block, (base,), i, lengths)
-                computations.append(Computation(f"{base}_i{i}", kind, resources, base, i, filled))
+                computations.append(ComputationSpec(f"{base}_i{i}", kind, resources, base, i, filled))
         seen: set[str] = set()
         for computation in computations:
             if computation.name in seen:
@@ -123,9 +115,9 @@ class SessionDefinition:
                 most = max(most, int(number))
         return most
 
-    def check_render(self, computations: tuple[Computation, ...]) -> None:
+    def check_render(self, computations: tuple[ComputationSpec, ...]) -> None:
         """Raise DefinitionError unless these can render: one dispatch, an mcrt or more, a merge or more."""
-        for kind in KINDS.values():
+        for kind in RENDER_KINDS.values():
             n = sum(c.kind == kind for c in computations)
             if n == 0:
                 self._fail(f"session {self.name} has no {kind}", (), "A render needs a dispatch, mcrts and a merge.")
@@ -170,10 +162,12 @@ class SessionDefinition:
     def _kind(self, base: str) -> str:
         dso = self.blocks[base].get("dso")
         if not isinstance(dso, str):
-            self._fail("a computation needs a dso", (base, "dso"), f"One of {', '.join(KINDS)}.")
-        kind = KINDS.get(dso.removesuffix(".so").removesuffix(".dylib"))
+            self._fail("a computation needs a dso", (base, "dso"), f"One of {', '.join(RENDER_KINDS)}.")
+        kind = RENDER_KINDS.get(library_name(dso))
         if kind is None:
-            self._fail(f"no computation stands for the library {dso!r}", (base, "dso"), f"Known: {', '.join(KINDS)}.")
+            self._fail(
+                f"no computation stands for the library {dso!r}", (base, "dso"), f"Known: {', '.join(RENDER_KINDS)}."
+            )
         return kind
 
     def _resources(self, base: str) -> Resources:
@@ -292,9 +286,9 @@ def package_sessions_dir() -> Path:
 
 def package_dir(name: str) -> Path:
     """A folder that travels with arras-ray, `sessions` or `scenes`: in the package once installed, else beside it."""
-    here = Path(__file__).resolve().parent
-    installed = here / "data" / name
-    return installed if installed.is_dir() else here.parent / name
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "data" / name
+    return installed if installed.is_dir() else package.parent / name
 
 
 class _Source:

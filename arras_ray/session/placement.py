@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from arras_ray.errors import ResourcesError, UsageError
-from arras_ray.session_definition import MB, Computation, Resources
+from arras_ray.session.definition import MB, ComputationSpec, Resources
 
 _ROUNDING = 1e-6
 """Cores may be fractions; this much is not missed."""
@@ -32,7 +32,7 @@ class NodeFacts:
 class Placed:
     """A computation with its node, its cores (0 for one that hardly computes) and its memory in bytes."""
 
-    computation: Computation
+    computation: ComputationSpec
     node: NodeFacts
     cores: float
     memory: int
@@ -91,7 +91,7 @@ class _Node:
     facts: NodeFacts
     cpus: float
     memory: int
-    guests: list[Computation]
+    guests: list[ComputationSpec]
 
     def fits(self, asked: Resources) -> bool:
         return asked.min_cores <= self.cpus + _ROUNDING and asked.memory <= self.memory
@@ -101,7 +101,9 @@ class _Node:
         self.memory -= asked.memory
 
 
-def place(computations: Sequence[Computation], nodes: Sequence[NodeFacts], num_cores: int | None = None) -> Placement:
+def place(
+    computations: Sequence[ComputationSpec], nodes: Sequence[NodeFacts], num_cores: int | None = None
+) -> Placement:
     """Place all computations, or raise ResourcesError with a table of asked and free.
 
     num_cores overrides the cores of each mcrt. Where several nodes would do, earlier ones are taken first. The error
@@ -135,7 +137,7 @@ def place(computations: Sequence[Computation], nodes: Sequence[NodeFacts], num_c
 
 
 def embedded_size(
-    computations: Sequence[Computation], host_cores: int, host_memory: int, num_cores: int | None = None
+    computations: Sequence[ComputationSpec], host_cores: int, host_memory: int, num_cores: int | None = None
 ) -> EmbeddedSize:
     """What a Ray of one machine must declare so that a session fits: host_cores if that does, else what is asked.
 
@@ -165,7 +167,7 @@ def shortage_text(table: Sequence[Shortage]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _with_cores(computations: Sequence[Computation], num_cores: int | None) -> list[Computation]:
+def _with_cores(computations: Sequence[ComputationSpec], num_cores: int | None) -> list[ComputationSpec]:
     if num_cores is None:
         return list(computations)
     if num_cores < 1:
@@ -176,7 +178,7 @@ def _with_cores(computations: Sequence[Computation], num_cores: int | None) -> l
     ]
 
 
-def _is_ranged(computation: Computation) -> bool:
+def _is_ranged(computation: ComputationSpec) -> bool:
     """Whether it is spread over nodes: all that take a range of cores, and mcrts whatever they ask."""
     return not computation.resources.fixed or computation.kind == "mcrt"
 
@@ -195,7 +197,7 @@ def _share(node: _Node) -> dict[str, float]:
     return cores
 
 
-def _refuse(asked: Sequence[Computation], state: Sequence[_Node], where: dict[str, _Node]) -> None:
+def _refuse(asked: Sequence[ComputationSpec], state: Sequence[_Node], where: dict[str, _Node]) -> None:
     """Raise ResourcesError for what found no node. free: on its node, or on the node that came nearest."""
     table = []
     for computation in asked:

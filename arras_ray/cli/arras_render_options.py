@@ -1,0 +1,292 @@
+"""arras_render's flags on `arras-ray render`: each works, has no effect and says so, or is refused.
+
+SPELLINGS is their table: the options, their group in the help and docs/arras_render.md follow it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import click
+
+from arras_ray.errors import UsageError
+
+RAY_PORT = 6379
+"""Where a Ray head listens if it was not started with another port."""
+
+ARRAS_PORTS = (8087, 8888)
+"""Where coordinators of Arras listen: its own default, and minicoord's."""
+
+PICTURES = (".exr", ".png")
+
+LABELS = ("production", "sequence", "shot", "assetGroup", "asset", "department", "team")
+"""What a render is for: attributes of the EXR by these names."""
+
+
+class Fate(StrEnum):
+    """What becomes of a flag."""
+
+    WORKS = "works"
+    NO_EFFECT = "no effect"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A flag of arras_render. value: what it takes, empty for a switch.
+
+    told: what it does; why it has no effect; or why it is refused, with what to do instead. own: `render` has it
+    anyhow, and declares it itself.
+    """
+
+    names: tuple[str, ...]
+    value: str
+    fate: Fate
+    told: str
+    instead: str = ""
+    type: click.ParamType | type[str] = str
+    multiple: bool = False
+    own: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name its value has as an argument of the command."""
+        return self.names[0].lstrip("-").replace("-", "_")
+
+
+def _works(names: str, value: str, told: str, **more: Any) -> Spelling:
+    return Spelling(tuple(names.split()), value, Fate.WORKS, told, **more)
+
+
+def _no_effect(why: str, *flags: str) -> list[Spelling]:
+    """Flags that have no effect for one reason, each written with what it takes."""
+    return [Spelling((name,), value, Fate.NO_EFFECT, why) for name, _, value in (flag.partition(" ") for flag in flags)]
+
+
+def _refused(why: str, instead: str, *flags: str) -> list[Spelling]:
+    return [
+        Spelling((name,), value, Fate.REFUSED, why, instead)
+        for name, _, value in (flag.partition(" ") for flag in flags)
+    ]
+
+
+SPELLINGS: tuple[Spelling, ...] = (
+    _works("--rdl", "FILE", "A scene, like those without a flag. All are read in the order in which they stand."),
+    _works("--exr -exr", "FILE", "A picture to write, as -o. A FILE.exr without a flag is one too.", multiple=True),
+    _works("--session -s", "NAME", "Session definition.", own=True),
+    _works("--num-mcrt", "N or N-M", "N mcrts at the start; up to M join by themselves where there is room.", own=True),
+    _works("--num-cores", "N", "Cores of each mcrt; its memory stays as the session asks.", own=True),
+    _works("--merge-cores", "N", "Cores of each merge.", type=click.IntRange(min=1)),
+    _works("--local-only", "", "All computations on this machine."),
+    _works("--no-local", "", "No computation on this machine."),
+    _works(
+        "--fps",
+        "N",
+        "Progress is told so often a second, and --benchmark asks so often for frames; the session's fps.",
+        type=click.IntRange(min=1, max=1000),
+    ),
+    _works("--host", "HOST", f"Machine of the Ray head, as --address HOST:PORT; PORT is {RAY_PORT} without --port."),
+    _works(
+        "--port",
+        "PORT",
+        "Port of the Ray head at --host. It is not the port of an Arras coordinator.",
+        type=click.IntRange(min=1, max=65535),
+    ),
+    _works("--dc", "NAME", "local: a Ray of our own, as --address local. Another name has no effect."),
+    _works(
+        "--con-timeout -t",
+        "SECONDS",
+        "How long reaching the cluster and getting ready may take.",
+        type=click.IntRange(min=1),
+    ),
+    _works("--current-env", "", "As always here: a session starts in the environment of its cluster."),
+    _works("--no-gui", "", "As always here: the picture goes to a file."),
+    _works(
+        "--log-level -l",
+        "N",
+        "0, 1: only errors are told; 2: warnings too, as --quiet; 3: what happens; 4, 5: tracebacks too, as --debug. "
+        "--json tells all events at each level.",
+        type=click.IntRange(min=0, max=5),
+    ),
+    _works("--benchmark", "", "Tell when the first frame, 1 %, 10 % and 100 % were received, of two renders in turn."),
+    _works("--production -p", "NAME", "Kept in the EXR as production."),
+    *(_works(f"--{label}", "NAME", f"Kept in the EXR as {label}.") for label in LABELS if label != "production"),
+    *_no_effect("there is no configuration service to ask", "--env NAME"),
+    *_no_effect(
+        "computations use what is installed on their nodes",
+        "--rez-context",
+        "--rez-context-file FILE",
+        "--rez-packages LIST",
+        "--rez-prepend LIST",
+    ),
+    *_no_effect(
+        "there is no window",
+        "--overlay",
+        "--overlayFont NAME",
+        "--overlaySize N",
+        "--telemetry",
+        "--telemetryPanel NAME",
+        "--no-scale",
+        "--min-update-ms MS",
+    ),
+    *_no_effect("the beauty image is the only output", "--aov-interval N"),
+    *_no_effect("no frames wait for this command", "--auto-credit-off", "--lag-ms MS"),
+    *_no_effect("--json tells a program what happens", "--progress-channel NAME", "--showStats"),
+    *_no_effect(
+        "--json tells a program what happens", "--infoRec SECONDS", "--infoRecDisp SECONDS", "--infoRecFile PREFIX"
+    ),
+    *_no_effect("messages are not traced", "--trace-level N"),
+    *_no_effect("nothing is logged to Athena", "--athena-env NAME"),
+    *_no_effect("arras-ray ps, scale and stop reach a session that runs", "--debug-console PORT"),
+    *_refused("there is no window", "leave it away: the picture is written to a file", "--gui"),
+    *_refused("there is no window with a start button", "leave it away, and start the command later", "--delay"),
+    *_refused(
+        "scripts work arras_render's window",
+        "--json tells a program how far a render is, --time ends it, --exr names its picture",
+        "--script FILE",
+        "--run-script",
+        "--exit-after-script",
+    ),
+)
+
+
+class SpellingOption(click.Option):
+    """An option that stands in the group of arras_render's."""
+
+
+class RenderCommand(click.Command):
+    """A command that takes scenes after --rdl as well, and has arras_render's flags in a group of its help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, scenes_in_place(args))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, ours in (("Options", False), ("arras_render's spellings", True)):
+            records = [
+                record
+                for parameter in self.get_params(ctx)
+                if isinstance(parameter, SpellingOption) == ours and (record := parameter.get_help_record(ctx))
+            ]
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class McrtCount(click.ParamType):
+    """N or N-M: (n at the start, the most there may be), equal for a plain number."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", value)
+        if match is None:
+            self.fail(f"{value!r} is neither a number of mcrts nor a range such as 2-4", param, ctx)
+        least, most = int(match[1]), int(match[2] or match[1])
+        if least < 1:
+            self.fail(f"a render begins with one mcrt at least, not with {least}", param, ctx)
+        if most < least:
+            self.fail(f"{value} ends below its beginning: {most}-{least} begins with {most}", param, ctx)
+        return least, most
+
+
+def arras_render_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """All flags of SPELLINGS that the command does not declare itself."""
+    for spelling in reversed(SPELLINGS):
+        if spelling.own:
+            continue
+        kind: dict[str, Any] = {"is_flag": True}
+        if spelling.value:
+            kind = {"type": spelling.type, "metavar": spelling.value, "multiple": spelling.multiple}
+        option = click.option(spelling.key, *spelling.names, cls=SpellingOption, help=_help(spelling), **kind)
+        command = option(command)
+    return command
+
+
+def _help(spelling: Spelling) -> str:
+    if spelling.fate is Fate.WORKS:
+        return spelling.told
+    return f"{str(spelling.fate).capitalize()}: {spelling.told}{'; ' * bool(spelling.instead)}{spelling.instead}."
+
+
+def scenes_in_place(arguments: Sequence[str]) -> list[str]:
+    """`--rdl FILE` and `--rdl=FILE` become FILE where they stand: a later scene overrides an earlier one."""
+    flag = "--rdl"
+    left = list(arguments)
+    placed = []
+    while left:
+        argument = left.pop(0)
+        if argument == "--":
+            return [*placed, argument, *left]
+        if argument.startswith(f"{flag}="):
+            argument = argument.removeprefix(f"{flag}=")
+        elif argument == flag:
+            if not left or left[0].startswith("-"):
+                raise click.BadOptionUsage(flag, f"Option '{flag}' requires an argument.")
+            continue
+        placed.append(argument)
+    return placed
+
+
+def pictures_apart(files: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Scenes, and pictures to write: arras_render takes the file without a flag as the latter. Raise UsageError."""
+    pictures = tuple(file for file in files if Path(file).suffix.lower() in PICTURES)
+    scenes = tuple(file for file in files if file not in pictures)
+    if not scenes:
+        raise UsageError(f"{' '.join(pictures)}: no scene beside the picture", hint="name a scene, FILE.rdla")
+    return scenes, pictures
+
+
+def taken(spelled: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the command's arguments was given, by Spelling.key. Raise UsageError for a flag that is refused."""
+    given = {key: value for key, value in spelled.items() if value not in (None, False, ())}
+    for spelling in SPELLINGS:
+        if spelling.fate is Fate.REFUSED and spelling.key in given:
+            raise UsageError(f"{spelling.names[0]}: {spelling.told}", hint=spelling.instead)
+    if "local_only" in given and "no_local" in given:
+        raise UsageError("--local-only and --no-local leave no machine", hint="give one of them")
+    return given
+
+
+def without_effect(given: Mapping[str, Any]) -> list[str]:
+    """One sentence for each reason why some of these flags have no effect."""
+    flags: dict[str, list[str]] = {}
+    for spelling in SPELLINGS:
+        if spelling.fate is Fate.NO_EFFECT and spelling.key in given:
+            flags.setdefault(spelling.told, []).append(spelling.names[0])
+    return [f"{', '.join(names)}: no effect here, {why}" for why, names in flags.items()]
+
+
+def labels(given: Mapping[str, Any]) -> dict[str, str]:
+    """The labels that were given and say something."""
+    return {label: given[label] for label in LABELS if given.get(label)}
+
+
+def cluster_address(given: Mapping[str, Any], address: str | None) -> tuple[str | None, list[str]]:
+    """--address as --address, --host and --port, or --dc say it, and what is to be said about that. Raise UsageError."""
+    host, port, dc = given.get("host"), given.get("port"), given.get("dc")
+    told = []
+    if host is not None:
+        if address is not None:
+            raise UsageError("--address and --host both name the cluster", hint="give one of them")
+        if ":" in host:
+            raise UsageError(f"--host takes a name without a port, not {host}", hint=f"write --address {host}")
+        address = f"{host}:{port or RAY_PORT}"
+        if port in ARRAS_PORTS:
+            told.append(
+                f"--port {port}: this is taken as the port of a Ray head, which is {RAY_PORT} unless it was started "
+                "with another; Arras' coordinators listen there"
+            )
+    elif port is not None:
+        told.append("--port: no effect without --host")
+    if dc == "local":
+        if address is None:
+            address = "local"
+        elif address != "local":
+            told.append(f"--dc local: no effect beside --{'host' if host is not None else 'address'}")
+    elif dc is not None:
+        told.append("--dc: no effect here, there is no configuration service to ask")
+    return address, told

@@ -52,7 +52,7 @@ class Party:
         self._next: dict[str, int] = {}
         """Number of the next message of each sender."""
         self._early: dict[tuple[str, int], Envelope] = {}
-        self._closed = False
+        self._closed = self._paused = False
 
     @property
     def waiting(self) -> int:
@@ -106,7 +106,7 @@ class Party:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._changed:
-                while not self._queue and not self._closed:
+                while (self._paused or not self._queue) and not self._closed:
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
                         return None
@@ -125,6 +125,12 @@ class Party:
             self._changed.notify_all()
         if envelope.is_image and self._returns_credit and not self._closed:
             self.post(CreditUpdate(1), (envelope.sender,), envelope.source_id)
+
+    def pause(self, paused: bool) -> None:
+        """While paused, nothing is taken; what comes waits."""
+        with self._changed:
+            self._paused = paused
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Take nothing any more; what waits is dropped, and who waits goes on."""

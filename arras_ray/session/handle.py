@@ -24,6 +24,7 @@ from typing import Any, NoReturn, Self
 from arras_ray.errors import ArrasRayError, ComputationError, MessageTimeout, ReadyTimeout
 from arras_ray.session.endings import Stopped
 from arras_ray.session.message import CLIENT, Envelope, Message, unpack
+from arras_ray.session.options import SessionOptions
 from arras_ray.session.party import Party
 from arras_ray.session.routing import Rule
 
@@ -77,6 +78,7 @@ class Session(ABC):
         self.name = name
         self.warnings: list[str] = []
         """What there is to say about the definition, each once."""
+        self.options = SessionOptions()
         self._party = Party(CLIENT, routes, others, self._deliver, returns_credit=True)
         self._lock = threading.Condition()
         self._is_ready = False
@@ -86,6 +88,11 @@ class Session(ABC):
         self._kept: deque[tuple[Envelope, Message]] = deque()
         """Messages that were taken while something else was looked for."""
         self._listeners: dict[str, list[Callable[[Any], None]]] = {}
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """How it has ended, as far as is known here; None while it goes on."""
+        return self._ended
 
     # What a client does
 

@@ -1,4 +1,4 @@
-"""What a session is for, in the words of a production. It changes nothing in the session; it tells people whose it is."""
+"""What a session is for, in a production's words: nothing in it changes by them, they tell people whose it is."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Spelling:
     fate: Fate
     told: str
     instead: str = ""
-    type: click.ParamType | type[str] = str
+    type: click.ParamType[Any] | type[str] = str
     multiple: bool = False
     own: bool = False
 
@@ -77,7 +77,7 @@ def _refused(why: str, instead: str, *flags: str) -> list[Spelling]:
 
 SPELLINGS: tuple[Spelling, ...] = (
     _works("--rdl", "FILE", "A scene, like those without a flag. All are read in the order in which they stand."),
-    _works("--exr -exr", "FILE", "A picture to write, as -o. A FILE.exr without a flag is one too.", multiple=True),
+    _works("--exr -exr", "FILE", "A picture to write, as -o. May be repeated.", multiple=True),
     _works("--session -s", "NAME", "Session definition.", own=True),
     _works("--num-mcrt", "N or N-M", "N mcrts at the start; up to M join by themselves where there is room.", own=True),
     _works("--num-cores", "N", "Cores of each mcrt; its memory stays as the session asks.", own=True),
@@ -87,7 +87,7 @@ SPELLINGS: tuple[Spelling, ...] = (
     _works(
         "--fps",
         "N",
-        "Progress is told so often a second, and --benchmark asks so often for frames; the session's fps.",
+        "How often a second progress is told, and --benchmark asks for a frame. It is the session's fps, too.",
         type=click.IntRange(min=1, max=1000),
     ),
     _works("--host", "HOST", f"Machine of the Ray head, as --address HOST:PORT; PORT is {RAY_PORT} without --port."),
@@ -135,14 +135,14 @@ SPELLINGS: tuple[Spelling, ...] = (
         "--min-update-ms MS",
     ),
     *_no_effect("the beauty image is the only output", "--aov-interval N"),
-    *_no_effect("no frames wait for this command", "--auto-credit-off", "--lag-ms MS"),
+    *_no_effect("this command gives no credits and delays nothing", "--auto-credit-off", "--lag-ms MS"),
     *_no_effect("--json tells a program what happens", "--progress-channel NAME", "--showStats"),
     *_no_effect(
         "--json tells a program what happens", "--infoRec SECONDS", "--infoRecDisp SECONDS", "--infoRecFile PREFIX"
     ),
     *_no_effect("messages are not traced", "--trace-level N"),
     *_no_effect("nothing is logged to Athena", "--athena-env NAME"),
-    *_no_effect("arras-ray ps, scale and stop reach a session that runs", "--debug-console PORT"),
+    *_no_effect("there is no console; arras-ray ps, scale and stop reach a session that runs", "--debug-console PORT"),
     *_refused("there is no window", "leave it away: the picture is written to a file", "--gui"),
     *_refused("there is no window with a start button", "leave it away, and start the command later", "--delay"),
     *_refused(
@@ -170,27 +170,27 @@ class RenderCommand(click.Command):
             records = [
                 record
                 for parameter in self.get_params(ctx)
-                if isinstance(parameter, SpellingOption) == ours and (record := parameter.get_help_record(ctx))
+                if isinstance(parameter, click.Option)
+                and isinstance(parameter, SpellingOption) == ours
+                and (record := parameter.get_help_record(ctx))
             ]
             with formatter.section(title):
                 formatter.write_dl(records)
 
 
-class McrtCount(click.ParamType):
-    """N or N-M: (n at the start, the most there may be), equal for a plain number."""
-
-    name = "count"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", value)
-        if match is None:
-            self.fail(f"{value!r} is neither a number of mcrts nor a range such as 2-4", param, ctx)
-        least, most = int(match[1]), int(match[2] or match[1])
-        if least < 1:
-            self.fail(f"a render begins with one mcrt at least, not with {least}", param, ctx)
-        if most < least:
-            self.fail(f"{value} ends below its beginning: {most}-{least} begins with {most}", param, ctx)
-        return least, most
+def mcrt_count(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """N or N-M of --num-mcrt as (at the start, at most), which are equal for a plain number. Raise BadParameter."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is neither a number of mcrts nor a range such as 2-4.")
+    least, most = int(match[1]), int(match[2] or match[1])
+    if least < 1:
+        raise click.BadParameter(f"a render begins with one mcrt at least, not with {least}.")
+    if most < least:
+        raise click.BadParameter(f"{value} ends below its beginning; {most}-{least} begins with {most}.")
+    return least, most
 
 
 def arras_render_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -216,7 +216,7 @@ def scenes_in_place(arguments: Sequence[str]) -> list[str]:
     """`--rdl FILE` and `--rdl=FILE` become FILE where they stand: a later scene overrides an earlier one."""
     flag = "--rdl"
     left = list(arguments)
-    placed = []
+    placed: list[str] = []
     while left:
         argument = left.pop(0)
         if argument == "--":
@@ -231,18 +231,16 @@ def scenes_in_place(arguments: Sequence[str]) -> list[str]:
     return placed
 
 
-def pictures_apart(files: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Scenes, and pictures to write: arras_render takes the file without a flag as the latter. Raise UsageError."""
-    pictures = tuple(file for file in files if Path(file).suffix.lower() in PICTURES)
-    scenes = tuple(file for file in files if file not in pictures)
-    if not scenes:
-        raise UsageError(f"{' '.join(pictures)}: no scene beside the picture", hint="name a scene, FILE.rdla")
-    return scenes, pictures
+def refuse_pictures(scenes: Sequence[str]) -> None:
+    """Raise UsageError for a picture in a scene's place: arras_render takes a file without a flag as one to write."""
+    for scene in scenes:
+        if Path(scene).suffix.lower() in PICTURES:
+            raise UsageError(f"{scene} is a picture, and stands where scenes do", hint=f"to write it: --exr {scene}")
 
 
 def taken(spelled: Mapping[str, Any]) -> dict[str, Any]:
     """What of the command's arguments was given, by Spelling.key. Raise UsageError for a flag that is refused."""
-    given = {key: value for key, value in spelled.items() if value not in (None, False, ())}
+    given = {key: value for key, value in spelled.items() if value is not None and value is not False and value != ()}
     for spelling in SPELLINGS:
         if spelling.fate is Fate.REFUSED and spelling.key in given:
             raise UsageError(f"{spelling.names[0]}: {spelling.told}", hint=spelling.instead)
@@ -265,28 +263,30 @@ def labels(given: Mapping[str, Any]) -> dict[str, str]:
     return {label: given[label] for label in LABELS if given.get(label)}
 
 
-def cluster_address(given: Mapping[str, Any], address: str | None) -> tuple[str | None, list[str]]:
-    """--address as --address, --host and --port, or --dc say it, and what is to be said about that. Raise UsageError."""
+def cluster_address(given: Mapping[str, Any], address: str | None, *, ray: bool) -> tuple[str | None, list[str]]:
+    """--address as --address, --host and --port, or --dc say it, and what is to be said about that. Raise UsageError.
+
+    ray: whether the render is one on Ray.
+    """
     host, port, dc = given.get("host"), given.get("port"), given.get("dc")
-    told = []
-    if host is not None:
-        if address is not None:
-            raise UsageError("--address and --host both name the cluster", hint="give one of them")
-        if ":" in host:
-            raise UsageError(f"--host takes a name without a port, not {host}", hint=f"write --address {host}")
-        address = f"{host}:{port or RAY_PORT}"
-        if port in ARRAS_PORTS:
-            told.append(
-                f"--port {port}: this is taken as the port of a Ray head, which is {RAY_PORT} unless it was started "
-                "with another; Arras' coordinators listen there"
-            )
-    elif port is not None:
-        told.append("--port: no effect without --host")
+    told = [] if dc in (None, "local") else ["--dc: no effect here, there is no configuration service to ask"]
+    if not ray:
+        told += [f"--{name}: no effect with --engine local" for name in ("host", "port") if name in given]
+        return address, told
+    if host is None:
+        told += ["--port: no effect without --host"] if port is not None else []
+        if dc == "local" and address not in (None, "local"):
+            told.append("--dc local: no effect beside --address")
+        return address or ("local" if dc == "local" else None), told
+    if address is not None:
+        raise UsageError("--address and --host both name the cluster", hint="give one of them")
+    if ":" in host:
+        raise UsageError(f"--host takes a name without a port, not {host}", hint=f"write --address {host}")
+    if port in ARRAS_PORTS:
+        told.append(
+            f"--port {port}: Arras' coordinators listen there; here it is the port of a Ray head, "
+            f"{RAY_PORT} unless it was started with another"
+        )
     if dc == "local":
-        if address is None:
-            address = "local"
-        elif address != "local":
-            told.append(f"--dc local: no effect beside --{'host' if host is not None else 'address'}")
-    elif dc is not None:
-        told.append("--dc: no effect here, there is no configuration service to ask")
-    return address, told
+        told.append("--dc local: no effect beside --host")
+    return f"{host}:{port or RAY_PORT}", told

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from arras_ray.cli.handle import RenderHandle
 from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.report import Report
 from arras_ray.cli.watch import STEP_OF_STAGE, Told
+from arras_ray.errors import ClusterError, DefinitionError
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
     from arras_ray.checkpoint import Checkpoint
+    from arras_ray.engine import Engine
     from arras_ray.messages import RDLMessage
     from arras_ray.session.definition import SessionDefinition
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the command line asks of whoever renders. None: not asked."""
+    """What the command line asks of whoever renders. None: not asked.
+
+    most_mcrts: as many may join by themselves. local_only: all computations on this machine; no_local: none here. fps:
+    frames a second. ready_seconds: how long reaching the cluster and getting ready may take.
+    """
 
     num_mcrt: int | None = None
+    most_mcrts: int | None = None
     num_cores: int | None = None
+    merge_cores: int | None = None
+    local_only: bool = False
+    no_local: bool = False
+    fps: int | None = None
+    ready_seconds: float | None = None
     session: str | None = None
     address: str | None = None
     threads: int | None = None
@@ -34,29 +48,40 @@ class Wishes:
 
 @dataclass
 class Starter:
-    """Starts a render in two steps. What it opens is closed by `stack`."""
+    """Starts renders of one scene: `prepare`, then `start` for each. What it opens is closed by `stack`."""
 
     wishes: Wishes
     report: Report
     told: Told
     interrupt: Interrupt
     stack: ExitStack
+    asked_at: float = field(default=0.0, init=False)
+    """When the last render was asked for, and"""
+    ready_at: float = field(default=0.0, init=False)
+    """when the scene went to it; both by time.monotonic."""
 
     def prepare(self) -> None:
         """Find out what may go wrong before a scene, which can be large, is read."""
 
     def start(self, message: RDLMessage, resume: Checkpoint | None = None) -> RenderHandle:
-        """Render this scene, going on from a checkpoint of it; returns once the render is under way."""
+        """Render this scene, going on from a checkpoint of it; returns once the render is under way.
+
+        May be called again with the same arguments once the render is closed.
+        """
         raise NotImplementedError
 
 
 class LocalStarter(Starter):
     """In this process, without Ray."""
 
+    _engine: Engine | None = None
+
     def prepare(self) -> None:
         """Say which options have no meaning here."""
         options = {
             "--num-mcrt": self.wishes.num_mcrt,
+            "--merge-cores": self.wishes.merge_cores,
+            "--con-timeout": self.wishes.ready_seconds,
             "--session": self.wishes.session,
             "--address": self.wishes.address,
             "--enforce-memory": self.wishes.enforce_memory or None,
@@ -71,8 +96,12 @@ class LocalStarter(Starter):
         from arras_ray.local_render import LocalRender
 
         threads = self.wishes.threads or self.wishes.num_cores or usable_cores()
+        self.asked_at = self.ready_at = time.monotonic()
         self.told.step("flattening")
-        engine = self.stack.enter_context(closing(interruptible(lambda: engine_room.load(message, threads=threads))))
+        if self._engine is None:
+            loaded = interruptible(lambda: engine_room.load(message, threads=threads))
+            self._engine = self.stack.enter_context(closing(loaded))
+        engine = self._engine
         self.told.warnings(engine.warnings)
         interruptible(lambda: engine_room.warm(lambda _: self.told.step("compiling")))
         self.told.step("rendering", f"{engine.width}x{engine.height}, {engine.spp} spp, {threads} threads")
@@ -94,6 +123,10 @@ class RayStarter(Starter):
         definition, num_mcrt = session_for(self.wishes, 1)
         definition.check_render(definition.expand(num_mcrt))
         self._no_cluster = find(self.wishes.address) is None
+        if self._no_cluster and self.wishes.no_local:
+            raise ClusterError(
+                "--no-local: there is no cluster, only this machine", hint="name one with --address HOST:PORT"
+            )
         if not self._no_cluster:
             self._cluster = self._connect()
 
@@ -103,9 +136,10 @@ class RayStarter(Starter):
         from arras_ray.client import render_session
 
         self.told.step("placing")
-        cluster = self._cluster or self._connect()
+        cluster = self._cluster = self._cluster or self._connect()
         n_nodes = 1 if cluster.embedded else nodes_with_cpus()
         definition, num_mcrt = session_for(self.wishes, n_nodes)
+        self.asked_at = time.monotonic()
         return self.stack.enter_context(
             render_session(
                 definition,
@@ -116,9 +150,16 @@ class RayStarter(Starter):
                 time_limit=self.wishes.time_limit,
                 enforce_memory=self.wishes.enforce_memory,
                 resume=resume,
-                report=lambda stage: self.told.step(STEP_OF_STAGE[stage]),
+                report=self._hear_stage,
             )
         )
+
+    def _hear_stage(self, stage: str) -> None:
+        if stage == "placing":
+            self.ready_at = 0.0
+        elif not self.ready_at:
+            self.ready_at = time.monotonic()
+        self.told.step(STEP_OF_STAGE[stage])
 
     def _connect(self) -> Cluster:
         from arras_ray.actors.cluster import connect
@@ -141,14 +182,44 @@ class RayStarter(Starter):
 def session_for(wishes: Wishes, n_nodes: int) -> tuple[SessionDefinition, int | None]:
     """The session's definition and how many mcrts to ask of it, None for as many as it says.
 
-    A definition the user names keeps its own number; without one there is an mcrt for each node.
+    A definition the user names keeps its own number; without one there is an mcrt for each node. What else the command
+    line says of computations is in the definition, as arras_render writes it there. Raise DefinitionError.
     """
     from arras_ray.session.definition import load_definition
 
+    num_mcrt = wishes.num_mcrt
     if wishes.session is not None:
-        return load_definition(wishes.session), wishes.num_mcrt
-    num_mcrt = wishes.num_mcrt or max(n_nodes, 1)
-    return load_definition("mcrt_progressive" if num_mcrt == 1 else "mcrt_progressive_n"), num_mcrt
+        definition = load_definition(wishes.session)
+    else:
+        num_mcrt = num_mcrt or max(n_nodes, 1)
+        most = wishes.most_mcrts or num_mcrt
+        definition = load_definition("mcrt_progressive" if most == 1 else "mcrt_progressive_n")
+    return with_wishes(definition, num_mcrt, wishes), num_mcrt
+
+
+def with_wishes(definition: SessionDefinition, num_mcrt: int | None, wishes: Wishes) -> SessionDefinition:
+    """The definition with these wishes in the blocks of its computations. Raise DefinitionError."""
+    kinds = {c.array or c.name: (c.kind, bool(c.array)) for c in definition.expand(num_mcrt)}
+    if wishes.most_mcrts is not None and ("mcrt", True) not in kinds.values():
+        raise DefinitionError(
+            f"session {definition.name} has one mcrt, not up to {wishes.most_mcrts}: none of its blocks is an mcrt "
+            "array",
+            hint='use a session with an array, such as mcrt_progressive_n, or add "arrayExpand"',
+            file=definition.file or None,
+        )
+    document = deepcopy(definition.document)
+    places = {"local_only": wishes.local_only, "no_local": wishes.no_local}
+    for name, (kind, is_array) in kinds.items():
+        block: dict[str, Any] = document["computations"][name]
+        for place in (place for place, wished in places.items() if wished):
+            block.setdefault("requirements", {})[place] = "yes"
+        if kind == "merge" and wishes.merge_cores is not None:
+            block.setdefault("requirements", {}).setdefault("resources", {})["cores"] = wishes.merge_cores
+        if kind == "mcrt" and is_array and wishes.most_mcrts is not None:
+            block["arrayMax"] = wishes.most_mcrts
+        if wishes.fps is not None:
+            block["fps"] = wishes.fps
+    return replace(definition, document=document)
 
 
 def usable_cores() -> int:

@@ -36,6 +36,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
         "eta",
         "mcrts",
     ),
+    "benchmark": ("render", "session", "reached", "seconds"),
     "done": (
         "result",
         "exit_code",
@@ -122,6 +123,9 @@ class JsonReport:
                 for row, share in progress.shares
             ],
         )
+
+    def benchmark(self, render: str, session: str, reached: str, seconds: float) -> None:
+        self._write("benchmark", render=render, session=session, reached=reached, seconds=round(seconds, 3))
 
     def done(self, summary: Summary) -> None:
         self._write(

@@ -11,14 +11,16 @@ from arras_ray.errors import ArrasRayError, ComputationError, RenderError
 if TYPE_CHECKING:
     import numpy as np
 
-    from arras_ray.messages import FilmState, RenderStatus
+    from arras_ray.messages import FilmState, ProgressiveFrame, RenderStatus
 
 HEARD_SECONDS = 1.5
 """A session hears once a second what its supervisor knows; dispatch may have said a little earlier that it failed."""
 
 
 class RenderHandle(Protocol):
-    """A render under way."""
+    """A render under way. name: its session's."""
+
+    name: str
 
     @property
     def width(self) -> int: ...
@@ -36,11 +38,18 @@ class RenderHandle(Protocol):
     def stop(self) -> None:
         """End it; what was rendered stays."""
 
+    def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
+        """What changed after version `since`; None when nothing did within `timeout` seconds, or ever will. Called from
+        another thread than the rest."""
+
     def final(self) -> np.ndarray:
         """(height, width, 4) float32, rows from the bottom up."""
 
     def save(self) -> Sequence[FilmState]:
         """Its films as they are now, for a checkpoint. Called from another thread than the rest."""
+
+    def close(self) -> None:
+        """End it and all that belongs to it. May be called twice."""
 
     def where(self) -> list[dict[str, Any]]:
         """For each computation: computation, node, pid, threads, samples."""

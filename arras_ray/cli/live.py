@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from arras_ray.cli.report import STEPS, closing_lines, last_words
+from arras_ray.cli.report import STEPS, benchmark_line, closing_lines, last_words
 from arras_ray.cli.summary import Summary, progress_of
 from arras_ray.cli.text import clock_text, rate_text
 
@@ -56,6 +56,9 @@ class LiveReport:
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
         self._live.update(picture(status, spp, time_limit), refresh=True)
+
+    def benchmark(self, render: str, session: str, reached: str, seconds: float) -> None:
+        self._print(Text(benchmark_line(render, session, reached, seconds)))
 
     def done(self, summary: Summary) -> None:
         self.close()

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from arras_ray.cli.arras_render_options import (
+    RenderCommand,
+    arras_render_options,
+    cluster_address,
+    labels,
+    mcrt_count,
+    refuse_pictures,
+    taken,
+    without_effect,
+)
 from arras_ray.cli.engines import Wishes
 from arras_ray.cli.guard import guard
 from arras_ray.cli.interrupt import Interrupt
@@ -11,12 +23,15 @@ from arras_ray.cli.keeping import MOST_SECONDS, keeping
 from arras_ray.cli.options import Settings, debug_option, overrides, picture_options
 from arras_ray.cli.render_job import RenderJob
 from arras_ray.cli.report import known_error, make_report
-from arras_ray.errors import Interrupted
+from arras_ray.errors import Interrupted, UsageError
 
 LOST = "with --checkpoint FILE a render can go on where it was: --resume FILE"
 
+DEBUG_LEVEL = 4
+"""Log level from which on tracebacks are shown."""
 
-@click.command()
+
+@click.command(cls=RenderCommand)
 @click.argument("scenes", metavar="SCENE [MORE]...", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -55,9 +70,10 @@ LOST = "with --checkpoint FILE a render can go on where it was: --resume FILE"
 )
 @click.option(
     "--num-mcrt",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Render computations. Default: one per node, or as --session says.",
+    callback=mcrt_count,
+    metavar="N|N-M",
+    help="Render computations; with N-M, N at the start and up to M where there is room. "
+    "Default: one per node, or as --session says.",
 )
 @click.option(
     "--num-cores", type=click.IntRange(min=1), metavar="N", help="Cores of each mcrt. Default: as the session asks."
@@ -88,9 +104,11 @@ LOST = "with --checkpoint FILE a render can go on where it was: --resume FILE"
 @click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="Nothing but warnings and errors.")
 @debug_option
+@arras_render_options
 @click.pass_obj
 def render(
     settings: Settings | None,
+    /,
     scenes: tuple[str, ...],
     outputs: tuple[str, ...],
     half: bool,
@@ -101,7 +119,7 @@ def render(
     checkpoint: str | None,
     checkpoint_every: float | None,
     resume: str | None,
-    num_mcrt: int | None,
+    num_mcrt: tuple[int, int] | None,
     num_cores: int | None,
     session: str | None,
     address: str | None,
@@ -110,22 +128,51 @@ def render(
     threads: int | None,
     as_json: bool,
     quiet: bool,
+    **spelled: Any,
 ) -> int:
     """Render a scene and write the picture.
 
     Several scene files are read one after the other into one scene. Ctrl-C writes the samples so far and ends; a second
     one ends at once.
     """
+    given = taken(spelled)
+    refuse_pictures(scenes)
+    address, told = cluster_address(given, address, ray=engine == "ray")
+    if engine == "local" and "no_local" in given:
+        raise UsageError("--no-local and --engine local, which is this machine", hint="give one of them")
+    wishes = Wishes(
+        num_mcrt=num_mcrt and num_mcrt[0],
+        most_mcrts=num_mcrt[1] if num_mcrt and num_mcrt[1] > num_mcrt[0] else None,
+        num_cores=num_cores,
+        merge_cores=given.get("merge_cores"),
+        local_only="local_only" in given,
+        no_local="no_local" in given,
+        fps=given.get("fps"),
+        ready_seconds=given.get("con_timeout"),
+        session=session,
+        address=address,
+        threads=threads,
+        time_limit=time_limit,
+        enforce_memory=enforce_memory,
+    )
     job = RenderJob(
         scenes=scenes,
-        outputs=outputs,
+        outputs=(*outputs, *given.get("exr", ())),
         half=half,
         chosen=overrides(size, spp, seed),
         engine=engine,
-        wishes=Wishes(num_mcrt, num_cores, session, address, threads, time_limit, enforce_memory),
+        wishes=wishes,
         keeping=keeping(checkpoint, checkpoint_every, resume),
+        labels=labels(given),
+        remarks=(*told, *without_effect(given)),
+        benchmark="benchmark" in given,
     )
-    report = make_report(as_json=as_json, quiet=quiet)
+    log_level = given.get("log_level")
+    if settings is not None and log_level is not None and log_level >= DEBUG_LEVEL:
+        settings.debug = True
+    report = make_report(as_json=as_json, quiet=quiet, log_level=log_level)
+    if wishes.fps is not None:
+        report.interval = 1 / wishes.fps
     try:
         if engine == "ray" and settings is not None and settings.own_process:
             code = guard(f"go on with --resume {checkpoint}" if checkpoint else LOST)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arras_ray import __version__
+from arras_ray.cli.benchmark import FrameTimes
 from arras_ray.cli.checkpointer import Checkpointer
-from arras_ray.cli.engines import LocalStarter, RayStarter, Wishes
+from arras_ray.cli.engines import LocalStarter, RayStarter, Starter, Wishes
 from arras_ray.cli.handle import failure_of
 from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.keeping import Keeping, going_on, refuse_other_render
@@ -20,7 +21,7 @@ from arras_ray.cli.options import as_arguments
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
 from arras_ray.cli.report import Report
 from arras_ray.cli.summary import Summary, in_order
-from arras_ray.cli.watch import Told, stop, watch
+from arras_ray.cli.watch import LONGEST_WAIT, Told, stop, watch
 from arras_ray.errors import ArrasRayError, Interrupted, OutputError, RenderError
 from arras_ray.versions import versions
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RenderJob:
-    """What a command line asked for. chosen: the overrides of RDLMessage.options."""
+    """What a command line asked for. chosen: the overrides of RDLMessage.options. labels: more metadata of the EXR.
+    remarks: what is to be said about the command line. benchmark: time the frames, and those of a second render."""
 
     scenes: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -42,11 +44,15 @@ class RenderJob:
     engine: str
     wishes: Wishes
     keeping: Keeping
+    labels: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    benchmark: bool = False
 
     def run(self, report: Report, interrupt: Interrupt) -> int:
         """Do it all; return the exit code. Everything that was started has ended on return, and on an error."""
         told = Told(report)
         report.start(__version__, list(self.scenes), self.engine)
+        told.warnings(self.remarks)
         if self.outputs:
             self._check(chosen_outputs(self.outputs, "", self.scenes[0]))
         self.keeping.check(told)
@@ -76,11 +82,7 @@ class RenderJob:
         handle = starter.start(message, earlier)
         interrupt.gentle()
         keeper = self._keeper(handle, message, earlier, stack)
-        hear = keeper.hear if keeper is not None else None
-        status = watch(handle, report, told, interrupt, self.wishes.time_limit, hear)
-        interrupted = status.stage not in ("finished", "failed") and interrupt.requested.is_set()
-        if interrupted:
-            status = stop(handle)
+        status, interrupted = self._follow(handle, starter, "initial", keeper)
         errors: list[ArrasRayError] = [self._failure(handle, status)] if status.stage == "failed" else []
         if keeper is not None:
             errors += finish(keeper, handle.spp, status, report)
@@ -92,7 +94,39 @@ class RenderJob:
         written = self._write(handle, status, paths, metadata, errors, told)
         if not status.samples:
             raise self._nothing(interrupted)
-        return self._done(handle, status, written, report, interrupted)
+        summary = self._summary(handle, status, written, interrupted)
+        if self.benchmark and not summary.exit_code:
+            handle.close()
+            told.another_render()
+            second = starter.start(message, earlier)
+            status, interrupted = self._follow(second, starter, "second")
+            if status.stage == "failed":
+                raise self._failure(second, status)
+            if interrupted:
+                summary = replace(summary, result="interrupted", exit_code=Interrupted.exit_code)
+        report.done(summary)
+        return summary.exit_code
+
+    def _follow(
+        self, handle: RenderHandle, starter: Starter, which: str, keeper: Checkpointer | None = None
+    ) -> tuple[RenderStatus, bool]:
+        """Watch a render, the initial or the second, to its end: its last status, and whether a signal ended it."""
+        report, interrupt, fps = starter.report, starter.interrupt, self.wishes.fps
+        longest_wait = LONGEST_WAIT if fps is None else min(LONGEST_WAIT, 1 / fps)
+        with ExitStack() as stack:
+            times = None
+            if self.benchmark:
+                asked_at, ready_at = starter.asked_at, starter.ready_at
+                times = FrameTimes(handle, report, which, asked_at=asked_at, ready_at=ready_at, fps=fps)
+                stack.enter_context(times)
+            hearers = [hearer.hear for hearer in (keeper, times) if hearer is not None]
+            status = watch(handle, report, starter.told, interrupt, self.wishes.time_limit, hearers, longest_wait)
+            interrupted = status.stage not in ("finished", "failed") and interrupt.requested.is_set()
+            if interrupted:
+                status = stop(handle)
+            if times is not None:
+                times.finish(status)
+        return status, interrupted
 
     def _check(self, paths: list[Path]) -> None:
         """Raise UsageError or OutputError if these pictures cannot be written."""
@@ -152,32 +186,27 @@ class RenderJob:
             return RenderError("no sample was finished in time; nothing was written", hint=hint)
         return RenderError("the render ended before a sample was finished; nothing was written")
 
-    def _done(
-        self, handle: RenderHandle, status: RenderStatus, written: list[Path], report: Report, interrupted: bool
-    ) -> int:
-        """Say how a render ended that has a picture; return the exit code."""
+    def _summary(self, handle: RenderHandle, status: RenderStatus, written: list[Path], interrupted: bool) -> Summary:
+        """How a render ended that has a picture."""
         result, exit_code = self._result(status, interrupted)
         mcrts = {row.name for row in status.mcrts}
         where: list[dict[str, Any]] = []
         with suppress(ArrasRayError):  # the picture is written; a session that dies now spoils only this table
             where = [row if row["computation"] in mcrts else row | {"threads": None} for row in handle.where()]
-        report.done(
-            Summary(
-                result=result,
-                exit_code=exit_code,
-                outputs=written,
-                width=handle.width,
-                height=handle.height,
-                spp=handle.spp * status.samples / max(status.total_samples, 1),
-                samples=status.samples,
-                total_samples=status.total_samples,
-                seconds=status.seconds,
-                rate=status.rate,
-                bad_samples=status.bad_samples,
-                where=in_order(where),
-            )
+        return Summary(
+            result=result,
+            exit_code=exit_code,
+            outputs=written,
+            width=handle.width,
+            height=handle.height,
+            spp=handle.spp * status.samples / max(status.total_samples, 1),
+            samples=status.samples,
+            total_samples=status.total_samples,
+            seconds=status.seconds,
+            rate=status.rate,
+            bad_samples=status.bad_samples,
+            where=in_order(where),
         )
-        return exit_code
 
     def _result(self, status: RenderStatus, interrupted: bool) -> tuple[str, int]:
         """How a render ended that did not fail, and its exit code."""
@@ -198,6 +227,7 @@ class RenderJob:
             "versions": versions(),
             "mcrts": len(status.mcrts),
             "seconds": seconds,
+            **self.labels,
         }
 
     def _bad_samples(self, status: RenderStatus) -> str:

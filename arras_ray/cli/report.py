@@ -38,19 +38,29 @@ class Report(Protocol):
     def warning(self, text: str) -> None: ...
     def ended(self, end: Ended) -> None: ...
     def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None: ...
+    def benchmark(self, render: str, session: str, reached: str, seconds: float) -> None: ...
     def done(self, summary: Summary) -> None: ...
     def error(self, error: ArrasRayError) -> None: ...
     def close(self) -> None: ...
 
 
-def make_report(*, as_json: bool, quiet: bool) -> Report:
-    """The report that fits the options and standard output. Rich is imported for a terminal only."""
+WARN = 2
+"""Arras' log level that has warnings in it, and nothing that is less."""
+
+
+def make_report(*, as_json: bool, quiet: bool, log_level: int | None = None) -> Report:
+    """The report that fits the options and standard output. Rich is imported for a terminal only.
+
+    log_level: 0 to 5 as Arras has them, None for what is told by default. --json tells everything at each.
+    """
     if as_json:
         from arras_ray.cli.events import JsonReport
 
         return JsonReport(sys.stdout)
-    if quiet:
-        return QuietReport(sys.stderr)
+    if log_level is not None and log_level < WARN:
+        return ErrorReport(sys.stdout, sys.stderr)
+    if quiet or log_level == WARN:
+        return QuietReport(sys.stdout, sys.stderr)
     if sys.stdout.isatty():
         from arras_ray.cli.live import LiveReport
 
@@ -74,11 +84,12 @@ def known_error(error: Exception) -> ArrasRayError:
 
 
 class QuietReport:
-    """Warnings, nothing else."""
+    """Warnings, and what --benchmark was asked for; nothing else."""
 
     interval = 5.0
 
-    def __init__(self, err: TextIO) -> None:
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out = out
         self._err = err
 
     def start(self, version: str, scenes: list[str], engine: str) -> None:
@@ -104,6 +115,9 @@ class QuietReport:
     def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None:
         pass
 
+    def benchmark(self, render: str, session: str, reached: str, seconds: float) -> None:
+        self._line(benchmark_line(render, session, reached, seconds))
+
     def done(self, summary: Summary) -> None:
         pass
 
@@ -113,15 +127,24 @@ class QuietReport:
     def close(self) -> None:
         pass
 
+    def _line(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+
+class ErrorReport(QuietReport):
+    """Errors only, which the command says."""
+
+    def warning(self, text: str) -> None:
+        pass
+
+    def ended(self, end: Ended) -> None:
+        pass
+
 
 class LineReport(QuietReport):
     """One line for each thing that happens, and one for progress every few seconds."""
 
     interval = 2.0
-
-    def __init__(self, out: TextIO, err: TextIO) -> None:
-        super().__init__(err)
-        self._out = out
 
     def step(self, name: str, detail: str = "") -> None:
         self._line(f"{STEPS[name]} {detail}".rstrip())
@@ -149,8 +172,12 @@ class LineReport(QuietReport):
         for line in closing_lines(summary):
             self._line(line)
 
-    def _line(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+
+def benchmark_line(render: str, session: str, reached: str, seconds: float) -> str:
+    """A moment of a render as arras_render prints it, with milliseconds. render: initial or second."""
+    what = "Session startup time" if reached == "ready" else f"Time to {reached} on {render} render"
+    minutes, left = divmod(seconds, 60)
+    return f"BENCHMARK {what} (session {session} ) {minutes // 60:02.0f}:{minutes % 60:02.0f}:{left:06.3f}"
 
 
 def closing_lines(summary: Summary) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,10 @@ class Told:
                 self._warnings.add(text)
                 self._report.warning(text)
 
+    def another_render(self) -> None:
+        """What ended in the last render was told; the next one counts anew."""
+        self._n_ends = 0
+
     def ends(self, ends: tuple[Ended, ...]) -> None:
         """Tell how computations ended, those that were not told before."""
         for end in ends[self._n_ends :]:
@@ -59,12 +63,13 @@ def watch(
     told: Told,
     interrupt: Interrupt,
     time_limit: float | None,
-    hear: Callable[[RenderStatus], list[str]] | None = None,
+    hearers: Sequence[Callable[[RenderStatus], list[str]]] = (),
+    longest_wait: float = LONGEST_WAIT,
 ) -> RenderStatus:
     """Report steps, warnings and progress until the render is over or the user interrupts; return the last status.
 
-    The first samples are reported at once, then progress every `report.interval` seconds, then the end. hear gets every
-    status and returns more warnings.
+    The first samples are reported at once, then progress every `report.interval` seconds, then the end. Each
+    hearer gets every status and returns more warnings. longest_wait: seconds between two looks at the status.
     """
     wait = SHORTEST_WAIT
     next_report = 0.0
@@ -72,7 +77,7 @@ def watch(
         status = render.status()
         told.warnings(status.warnings)
         told.ends(status.ends)
-        if hear is not None:
+        for hear in hearers:
             told.warnings(hear(status))
         if status.stage in STEP_OF_STAGE:
             told.step(STEP_OF_STAGE[status.stage])
@@ -83,7 +88,7 @@ def watch(
             next_report = time.monotonic() + report.interval
         if over or interrupt.requested.wait(wait):
             return status
-        wait = min(wait * 1.2, LONGEST_WAIT)
+        wait = min(wait * 1.2, longest_wait)
 
 
 def stop(render: RenderHandle) -> RenderStatus:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from arras_ray.cli.events import COMMON, EVENTS, SCHEMA, JsonReport
 from arras_ray.cli.live import LiveReport
-from arras_ray.cli.report import LineReport, QuietReport, Report
+from arras_ray.cli.report import ErrorReport, LineReport, QuietReport, Report, make_report
 from arras_ray.cli.summary import Summary, progress_of
 from arras_ray.errors import SceneError
 from arras_ray.messages import Ended, McrtRow, RenderStatus
@@ -44,6 +44,10 @@ SUMMARY = Summary(
 )
 
 
+BENCHMARK = [
+    "BENCHMARK Session startup time (session s-1 ) 01:02:05.062",
+    "BENCHMARK Time to 10% on second render (session s-2 ) 00:00:00.250",
+]
 WARNINGS = "warning: DwaSkinMaterial: grey instead (3 times)\n  mcrt_i0 | one\n  mcrt_i0 | two\n"
 
 
@@ -57,6 +61,8 @@ def tell_everything(report: Report) -> None:
     report.ended(Ended("mcrt_i1", "red", "killed", signal=9, log=("not worth a look",)))
     report.step("compiling")
     report.progress(STATUS, 64, None)
+    report.benchmark("initial", "s-1", "ready", 3725.0625)
+    report.benchmark("second", "s-2", "10%", 0.25)
     report.done(SUMMARY)
     report.close()
 
@@ -90,6 +96,7 @@ def test_lines() -> None:
         "    mcrt     node  share   rate              state",
         "    mcrt_i0  red   75.0 %  2.00 M samples/s  rendering",
         "    mcrt_i1  blue  25.0 %  1.00 M samples/s  rendering",
+        *BENCHMARK,
         "  computation  node  pid  threads  share",
         "  dispatch     red     6",
         "  mcrt_i0      red     7        2  100.0 %",
@@ -99,10 +106,25 @@ def test_lines() -> None:
     assert err.getvalue() == WARNINGS
 
 
-def test_quiet_keeps_warnings() -> None:
-    err = io.StringIO()
-    tell_everything(QuietReport(err))
+def test_quiet_keeps_warnings_and_the_benchmark() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    tell_everything(QuietReport(out, err))
+    assert out.getvalue().splitlines() == BENCHMARK
     assert err.getvalue() == WARNINGS
+
+
+def test_errors_only_keeps_the_benchmark() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    tell_everything(ErrorReport(out, err))
+    assert out.getvalue().splitlines() == BENCHMARK
+    assert err.getvalue() == ""
+
+
+@pytest.mark.usefixtures("capsys")
+@pytest.mark.parametrize(("level", "kind"), list(enumerate([ErrorReport, ErrorReport, QuietReport, *3 * [LineReport]])))
+def test_the_log_level_chooses_how_much_is_told(level: int, kind: type) -> None:
+    assert type(make_report(as_json=False, quiet=False, log_level=level)) is kind
+    assert type(make_report(as_json=True, quiet=False, log_level=level)) is JsonReport
 
 
 def test_the_live_picture_has_a_bar_and_a_row_for_each_mcrt() -> None:
@@ -122,6 +144,7 @@ def test_the_live_picture_has_a_bar_and_a_row_for_each_mcrt() -> None:
     assert re.search(r"25\.0 % +16\.0/64 spp +0\.20 M samples/s +elapsed 0:02 +left 0:06", shown)
     assert re.search(r"mcrt_i1 +blue +25\.0 % +1\.00 M samples/s +rendering", shown)
     assert "wrote out.exr" in shown
+    assert BENCHMARK[1] in shown
     assert "warning" not in shown
 
 

@@ -199,24 +199,29 @@ def session_for(wishes: Wishes, n_nodes: int) -> tuple[SessionDefinition, int | 
 
 def with_wishes(definition: SessionDefinition, num_mcrt: int | None, wishes: Wishes) -> SessionDefinition:
     """The definition with these wishes in the blocks of its computations. Raise DefinitionError."""
-    kinds = {c.array or c.name: (c.kind, bool(c.array)) for c in definition.expand(num_mcrt)}
-    if wishes.most_mcrts is not None and ("mcrt", True) not in kinds.values():
+    kinds = {c.array or c.name: c.kind for c in definition.expand(num_mcrt and 1)}
+    mcrts = [name for name, kind in kinds.items() if kind == "mcrt"]
+    most = wishes.most_mcrts
+    document = deepcopy(definition.document)
+    blocks: dict[str, dict[str, Any]] = document["computations"]
+    if len(mcrts) == 1 and (most or num_mcrt or 1) > 1:
+        blocks[mcrts[0]].setdefault("arrayExpand", num_mcrt)
+    arrays = [name for name in mcrts if "arrayExpand" in blocks[name]]
+    if most is not None and not arrays:
         raise DefinitionError(
-            f"session {definition.name} has one mcrt, not up to {wishes.most_mcrts}: none of its blocks is an mcrt "
-            "array",
+            f"session {definition.name} cannot have up to {most} mcrts: none of its blocks is an mcrt array",
             hint='use a session with an array, such as mcrt_progressive_n, or add "arrayExpand"',
             file=definition.file or None,
         )
-    document = deepcopy(definition.document)
     places = {"local_only": wishes.local_only, "no_local": wishes.no_local}
-    for name, (kind, is_array) in kinds.items():
-        block: dict[str, Any] = document["computations"][name]
+    for name, kind in kinds.items():
+        block = blocks[name]
         for place in (place for place, wished in places.items() if wished):
             block.setdefault("requirements", {})[place] = "yes"
         if kind == "merge" and wishes.merge_cores is not None:
             block.setdefault("requirements", {}).setdefault("resources", {})["cores"] = wishes.merge_cores
-        if kind == "mcrt" and is_array and wishes.most_mcrts is not None:
-            block["arrayMax"] = wishes.most_mcrts
+        if name in arrays and most is not None:
+            block["arrayMax"] = most
         if wishes.fps is not None:
             block["fps"] = wishes.fps
     return replace(definition, document=document)

@@ -97,15 +97,24 @@ class RenderJob:
         summary = self._summary(handle, status, written, interrupted)
         if self.benchmark and not summary.exit_code:
             handle.close()
-            told.another_render()
-            second = starter.start(message, earlier)
-            status, interrupted = self._follow(second, starter, "second")
-            if status.stage == "failed":
-                raise self._failure(second, status)
+            try:
+                interrupted = self._render_again(starter, message, earlier)
+            except ArrasRayError as error:
+                kept = f"the second render: {error.message}; wrote the first to {', '.join(map(str, written))}"
+                raise type(error)(kept, hint=error.hint, **error.fields) from error
             if interrupted:
                 summary = replace(summary, result="interrupted", exit_code=Interrupted.exit_code)
         report.done(summary)
         return summary.exit_code
+
+    def _render_again(self, starter: Starter, message: RDLMessage, earlier: Checkpoint | None) -> bool:
+        """Render once more, for its times; return whether a signal ended it."""
+        starter.told.another_render()
+        handle = starter.start(message, earlier)
+        status, interrupted = self._follow(handle, starter, "second")
+        if status.stage == "failed":
+            raise self._failure(handle, status)
+        return interrupted
 
     def _follow(
         self, handle: RenderHandle, starter: Starter, which: str, keeper: Checkpointer | None = None

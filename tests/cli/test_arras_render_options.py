@@ -277,9 +277,22 @@ def test_a_range_of_mcrts_begins_with_the_least_and_lets_the_others_join() -> No
     assert (plain.name, num_mcrt, plain.most_mcrts) == ("mcrt_progressive_n", 3, 0)
 
 
-def test_a_range_of_mcrts_needs_an_array() -> None:
-    with pytest.raises(DefinitionError, match="one mcrt, not up to 3"):
-        session_for(Wishes(num_mcrt=1, most_mcrts=3, session="mcrt_progressive"), n_nodes=1)
+def test_the_only_mcrt_of_a_session_becomes_an_array_where_several_are_asked_for() -> None:
+    for most in (None, 4):
+        definition, num_mcrt = session_for(Wishes(num_mcrt=3, most_mcrts=most, session="mcrt_progressive"), n_nodes=1)
+        names = [c.name for c in definition.expand(num_mcrt)]
+        assert names == ["dispatch", "mcrt_i0", "mcrt_i1", "mcrt_i2", "merge"]
+        assert definition.most_mcrts == (most or 0)
+    alone, num_mcrt = session_for(Wishes(num_mcrt=1, session="mcrt_progressive"), n_nodes=1)
+    assert [c.name for c in alone.expand(num_mcrt)] == ["dispatch", "mcrt", "merge"]
+
+
+def test_a_range_of_mcrts_needs_an_array(tmp_path: Path) -> None:
+    path = tmp_path / "two.sessiondef"
+    block = '{"dso": "libcomputation_progmcrt.so"}'
+    path.write_text(f'{{"computations": {{"left": {block}, "right": {block}}}}}', encoding="utf-8")
+    with pytest.raises(DefinitionError, match="session two cannot have up to 3 mcrts: none of its blocks is an mcrt"):
+        session_for(Wishes(num_mcrt=1, most_mcrts=3, session=str(path)), n_nodes=1)
 
 
 def test_wishes_stand_in_the_definition_as_arras_render_writes_them() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +16,9 @@ from typing import Any
 from arras_ray.errors import LoadError, MessageError
 from arras_ray.session import dso
 from arras_ray.session.computation import Computation, Result
-from arras_ray.session.endings import BAD_MESSAGE, EXCEPTION, INIT_FAILED, LOAD_FAILED
+from arras_ray.session.endings import BAD_MESSAGE, EXCEPTION, INIT_FAILED, LOAD_FAILED, START_FAILED
 from arras_ray.session.image_credit import OFF
-from arras_ray.session.message import Envelope, unpack
+from arras_ray.session.message import Envelope, UnknownContent, unpack
 from arras_ray.session.party import Party
 from arras_ray.session.routing import Rule
 
@@ -33,7 +35,7 @@ STUCK_SECONDS = 10.0
 class Part:
     """What a computation's process is to run. routes: who accepts what from it; parties: everybody there is.
 
-    config: its block, variables filled in. memory: bytes.
+    config: its block, variables filled in. memory: bytes. unsupported: why it cannot be started, if it cannot.
     """
 
     session: str
@@ -45,6 +47,7 @@ class Part:
     parties: frozenset[str] = frozenset()
     threads: int = 1
     memory: int = 0
+    unsupported: str = ""
 
 
 class Ended(Exception):
@@ -59,25 +62,37 @@ class Ended(Exception):
 class Host:
     """Runs one computation. `load`, `configure` and `run` belong to one thread, and raise Ended.
 
-    outlet(receiver, envelope): see Party. Messages that come go to `party.accept`.
+    outlet, handled, posted: see Party. Messages that come go to `party.accept`.
     """
 
-    def __init__(self, part: Part, outlet: Callable[[str, Envelope], None]) -> None:
+    def __init__(
+        self,
+        part: Part,
+        outlet: Callable[[str, Envelope], None],
+        *,
+        handled: Callable[[Envelope], None] | None = None,
+        posted: Callable[[Envelope], None] | None = None,
+    ) -> None:
         self.part = part
-        initial = part.config.get("initialCredit", OFF)
         self.party = Party(
             part.name,
             part.routes,
             part.parties,
             outlet,
-            initial_credit=initial if isinstance(initial, int) and not isinstance(initial, bool) else OFF,
+            initial_credit=_whole_number(part.config.get("initialCredit"), OFF),
             returns_credit=part.config.get("sendCredit") is True,
+            handled=handled,
+            posted=posted,
         )
         self._computation = Computation()
         self._told_stuck: dict[str, float] = {}
+        self._looked_for_stuck = 0.0
 
     def load(self) -> None:
         """Import the computation's class and make it."""
+        if self.part.unsupported:
+            log.error("%s", self.part.unsupported)
+            raise Ended(START_FAILED, self.part.unsupported)
         try:
             self._computation = dso.load(self.part.dso, self.part.target)()
         except LoadError as error:
@@ -127,6 +142,8 @@ class Host:
     def _handle(self, envelope: Envelope) -> None:
         try:
             message = unpack(envelope)
+            if isinstance(message.content, UnknownContent):
+                log.warning("cannot read a %s from %s: %s", message.name, message.sender, message.content.reason)
             result = self._computation.on_message(message)
         except Exception as error:
             raise _threw(BAD_MESSAGE, error) from error
@@ -136,6 +153,10 @@ class Host:
             raise Ended(BAD_MESSAGE, f"on_message returned INVALID for a {message.name} from {message.sender}")
 
     def _report_stuck(self) -> None:
+        now = time.monotonic()
+        if now < self._looked_for_stuck + STUCK_SECONDS / 10:
+            return
+        self._looked_for_stuck = now
         stuck = self.party.stuck()
         for receiver in [*self._told_stuck]:
             if receiver not in stuck:
@@ -152,9 +173,17 @@ def abort_on_thread_exception() -> None:
     def hook(arguments: threading.ExceptHookArgs) -> None:
         sys.__excepthook__(arguments.exc_type, arguments.exc_value or arguments.exc_type(), arguments.exc_traceback)
         sys.stderr.flush()
+        faulthandler.disable()  # where it happened has just been told
         os.kill(os.getpid(), signal.SIGABRT)
 
     threading.excepthook = hook
+
+
+def _whole_number(value: Any, default: int) -> int:
+    """A number as definitions write it (`2.0` means 2), or the default for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
+        return default
+    return int(value)
 
 
 def _threw(code: int, error: BaseException) -> Ended:

@@ -34,23 +34,29 @@ class ImageCredit:
             return True
         if self._waiting is None:
             self._since = now
-        self._waiting = envelope
+        self._waiting = envelope.kept()
         return False
 
     def update(self, update: CreditUpdate) -> Envelope | None:
-        """Take an update; returns a frame that waited and may go now. Raise ValueError for an unknown mode."""
+        """Take an update; returns a frame that waited and may go now. Set below 0 lets everything pass from then on.
+
+        Raise ValueError for an unknown mode.
+        """
         if update.mode not in ("Update", "Set", "Reset"):
             raise ValueError(f"a CreditUpdate has mode Update, Set or Reset, not {update.mode!r}")
         if self._left == OFF:
             return None
         if update.mode == "Reset":
             self._left = self._initial
+        elif update.mode == "Set":
+            self._left = max(OFF, update.value)
         else:
-            self._left = max(0, update.value + (self._left if update.mode == "Update" else 0))
+            self._left = max(0, self._left + update.value)
         if self._left == 0 or self._waiting is None:
             return None
         envelope, self._waiting = self._waiting, None
-        self._left -= 1
+        if self._left != OFF:
+            self._left -= 1
         return envelope
 
     def stuck_for(self, now: float) -> float:

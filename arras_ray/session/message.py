@@ -63,7 +63,7 @@ class Envelope:
     instance_id: str
     sender: str
     created: float
-    body: bytes
+    body: bytes | memoryview
     buffers: Sequence[Any] = ()
     is_image: bool = False
     number: int = 0
@@ -72,6 +72,10 @@ class Envelope:
     def size(self) -> int:
         """Bytes of the content."""
         return len(self.body) + sum(memoryview(b).nbytes for b in self.buffers)
+
+    def kept(self) -> Envelope:
+        """The same with arrays of its own, for one that does not leave at once: its sender may change them."""
+        return replace(self, buffers=[bytes(buffer) for buffer in self.buffers])
 
 
 @dataclass(frozen=True)
@@ -111,16 +115,16 @@ def pack(content: Any, sender: str, *, source_id: str = "", routing_name: str = 
     """Put content into an envelope. Raise MessageError for what cannot travel."""
     cls = type(content)
     name = getattr(cls, "message_name", cls.__name__)
-    data = content.serialise() if hasattr(cls, "serialise") else content
     buffers: list[pickle.PickleBuffer] = []
     try:
+        data = content.serialise() if hasattr(cls, "serialise") else content
         body = pickle.dumps(data, PROTOCOL, buffer_callback=buffers.append)
         raw = [buffer.raw() for buffer in buffers]
-    except Exception as error:  # whatever a class does when it is pickled
+    except Exception as error:  # whatever a class does when it is taken apart
         raise MessageError(f"a {name} cannot be sent: {type(error).__name__}: {error}", message_name=name) from error
     return Envelope(
         name=name,
-        kind=f"{cls.__module__}:{cls.__qualname__}",
+        kind=kind_of(cls),
         version=getattr(cls, "message_version", 1),
         routing_name=routing_name or name,
         source_id=source_id or str(uuid.uuid4()),
@@ -157,6 +161,11 @@ def unpack(envelope: Envelope) -> Message:
             f"{what} cannot be read: {type(error).__name__}: {error}", message_name=envelope.name
         ) from error
     return _message(envelope, content)
+
+
+def kind_of(cls: type) -> str:
+    """MODULE:CLASS, by which a class is found again."""
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def numbered(envelope: Envelope, number: int) -> Envelope:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from arras_ray.errors import MessageError
 from arras_ray.session.image_credit import OFF, ImageCredit
-from arras_ray.session.message import CreditUpdate, Envelope, numbered, pack, unpack
+from arras_ray.session.message import CreditUpdate, Envelope, kind_of, numbered, pack, unpack
 from arras_ray.session.routing import Rule
 
 MOST_WAITING = 256 << 20
@@ -22,11 +22,23 @@ MOST_WAITING = 256 << 20
 MOST_MESSAGES = 10_000
 
 
+class Connection:
+    """To one receiver: what keeps its order, and its credit. The lock is held while a message leaves."""
+
+    def __init__(self, initial_credit: int) -> None:
+        self.lock = threading.RLock()
+        self.sent = 0
+        self.credit = ImageCredit(initial_credit)
+
+
 class Party:
     """One end of a session's connections. All methods may be called from any thread.
 
     routes: who accepts what from it; others: everybody it may name as a receiver. initial_credit: image frames that
     may be under way to each receiver, -1 any; returns_credit: whether it gives credit back for those it has handled.
+
+    Called, if given: arrived() when a message has come; handled(envelope) when it is handled; posted(envelope) when a
+    message has left to all its receivers, but for those it waits for credit of.
     """
 
     def __init__(
@@ -38,14 +50,17 @@ class Party:
         *,
         initial_credit: int = OFF,
         returns_credit: bool = False,
+        arrived: Callable[[], None] | None = None,
+        handled: Callable[[Envelope], None] | None = None,
+        posted: Callable[[Envelope], None] | None = None,
     ) -> None:
         self.name = name
-        self.received = self.sent = 0
-        self._routes, self._others, self._outlet = routes, others, outlet
+        self.received = 0
+        self._routes, self._outlet = routes, outlet
+        self._arrived, self._handled, self._posted = arrived, handled, posted
+        self._others = others
         self._initial_credit, self._returns_credit = initial_credit, returns_credit
-        self._credit: dict[str, ImageCredit] = {}
-        self._sending = threading.RLock()
-        self._numbers: dict[str, int] = {}
+        self._connections: dict[str, Connection] = {}
         self._changed = threading.Condition()
         self._queue: deque[Envelope] = deque()
         self._waiting = 0
@@ -53,6 +68,11 @@ class Party:
         """Number of the next message of each sender."""
         self._early: dict[tuple[str, int], Envelope] = {}
         self._closed = self._paused = False
+
+    @property
+    def sent(self) -> int:
+        """Messages that have left, one for each receiver."""
+        return sum(connection.sent for connection in [*self._connections.values()])
 
     @property
     def waiting(self) -> int:
@@ -67,18 +87,24 @@ class Party:
     def post(self, content: object, to: tuple[str, ...] = (), source_id: str = "", routing_name: str = "") -> str:
         """Send content along the routes, or to the parties in `to`; returns its instance id.
 
-        Blocks while a receiver has too much waiting. Raise MessageError for what cannot travel and for parties that
-        do not exist.
+        Blocks while a receiver has too much waiting: two parties that both have, and that send to each other without
+        taking, wait for each other until the session ends. Raise MessageError for what cannot travel and for parties
+        that do not exist.
         """
         envelope = pack(content, self.name, source_id=source_id, routing_name=routing_name)
         for receiver in to:
             if receiver not in self._others:
                 raise MessageError(f"there is no {receiver} in the session to send a {envelope.name} to")
         receivers = to or [name for name, rule in self._routes.items() if rule.takes(envelope.routing_name)]
-        with self._sending:
+        try:
             for receiver in receivers:
-                if self._credit_of(receiver).may_send(envelope, time.monotonic()):
-                    self._let_out(receiver, envelope)
+                connection = self._connection(receiver)
+                with connection.lock:
+                    if connection.credit.may_send(envelope, time.monotonic()):
+                        self._let_out(connection, receiver, envelope)
+        finally:
+            if self._posted is not None:
+                self._posted(envelope)
         return envelope.instance_id
 
     def accept(self, envelope: Envelope) -> None:
@@ -87,7 +113,7 @@ class Party:
             while not self._closed and (self._waiting > MOST_WAITING or len(self._queue) > MOST_MESSAGES):
                 self._changed.wait()
             expected = self._next.setdefault(envelope.sender, 1)
-            if envelope.number < expected:
+            if self._closed or envelope.number < expected:
                 return
             self._early[envelope.sender, envelope.number] = envelope
             while (ready := self._early.pop((envelope.sender, expected), None)) is not None:
@@ -97,32 +123,43 @@ class Party:
                 expected += 1
             self._next[envelope.sender] = expected
             self._changed.notify_all()
+        if self._arrived is not None:
+            self._arrived()
 
-    def take(self, timeout: float | None) -> Envelope | None:
-        """The oldest message that waits, None after `timeout` seconds (None: any time) or when closed.
+    def take(self, timeout: float | None, until: Callable[[], bool] = lambda: False) -> Envelope | None:
+        """The oldest message that waits; None after `timeout` seconds (None: any time), once `until` is true (it is
+        asked when something comes, and by `look_again`), or when closed.
 
-        Call `done` with it once it is handled; until then it counts as waiting.
+        Call `done` with it once it is handled; until then it counts as waiting. Raise MessageError for a CreditUpdate
+        that cannot be read.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._changed:
-                while (self._paused or not self._queue) and not self._closed:
+                while (self._paused or not self._queue) and not self._closed and not until():
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
                         return None
                     self._changed.wait(left)
-                if self._closed:
+                if self._closed or self._paused or not self._queue:
                     return None
                 envelope = self._queue.popleft()
-            if envelope.name != "CreditUpdate" or self._initial_credit == OFF:
+            if envelope.kind != _CREDIT:
                 return envelope
             self._credit_comes(envelope)
+
+    def look_again(self) -> None:
+        """Let those who take ask again whether they should go on."""
+        with self._changed:
+            self._changed.notify_all()
 
     def done(self, envelope: Envelope) -> None:
         """A message that was taken is handled: it waits no more, and credit for it goes back."""
         with self._changed:
             self._waiting -= envelope.size
             self._changed.notify_all()
+        if self._handled is not None:
+            self._handled(envelope)
         if envelope.is_image and self._returns_credit and not self._closed:
             self.post(CreditUpdate(1), (envelope.sender,), envelope.source_id)
 
@@ -141,26 +178,29 @@ class Party:
     def stuck(self) -> dict[str, float]:
         """Receivers that return no credit, and for how many seconds a frame has waited for it."""
         now = time.monotonic()
-        with self._sending:
-            seconds = {receiver: credit.stuck_for(now) for receiver, credit in self._credit.items()}
+        seconds = {receiver: connection.credit.stuck_for(now) for receiver, connection in [*self._connections.items()]}
         return {receiver: waited for receiver, waited in seconds.items() if waited > 0}
 
-    def _let_out(self, receiver: str, envelope: Envelope) -> None:
-        number = self._numbers[receiver] = self._numbers.get(receiver, 0) + 1
-        self.sent += 1
-        self._outlet(receiver, numbered(envelope, number))
+    def _connection(self, receiver: str) -> Connection:
+        found = self._connections.get(receiver)
+        return found or self._connections.setdefault(receiver, Connection(self._initial_credit))
 
-    def _credit_of(self, receiver: str) -> ImageCredit:
-        return self._credit.setdefault(receiver, ImageCredit(self._initial_credit))
+    def _let_out(self, connection: Connection, receiver: str, envelope: Envelope) -> None:
+        connection.sent += 1
+        self._outlet(receiver, numbered(envelope, connection.sent))
 
     def _credit_comes(self, envelope: Envelope) -> None:
         try:
-            update = unpack(envelope).content
-            if not isinstance(update, CreditUpdate):
-                raise MessageError(f"a CreditUpdate from {envelope.sender} cannot be read")
-            with self._sending:
-                frame = self._credit_of(envelope.sender).update(update)
+            update, connection = unpack(envelope).content, self._connection(envelope.sender)
+            with connection.lock:
+                try:
+                    frame = connection.credit.update(update)
+                except (AttributeError, TypeError, ValueError) as error:
+                    raise MessageError(f"a CreditUpdate from {envelope.sender} cannot be meant: {error}") from error
                 if frame is not None:
-                    self._let_out(envelope.sender, frame)
+                    self._let_out(connection, envelope.sender, frame)
         finally:
             self.done(envelope)
+
+
+_CREDIT = kind_of(CreditUpdate)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 START_FAILED = 5
-EXEC_FAILED = 5
 LOAD_FAILED = 6
 GO_TIMEOUT = 7
 INIT_FAILED = 8
@@ -20,7 +19,6 @@ BAD_MESSAGE = 21
 _WORDS = {
     0: "exited unexpectedly with code 0",
     START_FAILED: "failed to start the program (error in execv())",
-    EXEC_FAILED: "failed to start the program (error in execv())",
     LOAD_FAILED: "failed to load the computation dso",
     GO_TIMEOUT: "timed out waiting for a 'go' signal",
     INIT_FAILED: "failed to initialize properly",

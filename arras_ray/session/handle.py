@@ -10,11 +10,9 @@ Leaving the block shuts the session down.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-import time
-import uuid
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,26 +21,31 @@ from typing import Any, NoReturn, Self
 
 from arras_ray.errors import ArrasRayError, ComputationError, MessageTimeout, ReadyTimeout
 from arras_ray.session.endings import Stopped
+from arras_ray.session.inbox import Inbox
+from arras_ray.session.listeners import Listeners
+from arras_ray.session.log_line import DEBUG, ERROR, FATAL, INFO, TRACE, WARN, LogLine
 from arras_ray.session.message import CLIENT, Envelope, Message, unpack
 from arras_ray.session.options import SessionOptions
 from arras_ray.session.party import Party
 from arras_ray.session.routing import Rule
 
+__all__ = [
+    "DEBUG",
+    "ERROR",
+    "FATAL",
+    "INFO",
+    "TRACE",
+    "WARN",
+    "ComputationStatus",
+    "LogLine",
+    "Session",
+    "SessionStatus",
+]
+
+log = logging.getLogger("arras_ray.session")
+
 READY_SECONDS = 30.0
 SHUTDOWN_SECONDS = 60.0
-LOOK_SECONDS = 0.05
-
-FATAL, ERROR, WARN, INFO, DEBUG, TRACE = range(6)
-"""Levels of what computations write."""
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A line that a computation wrote. level: 0 fatal, 1 error, 2 warning, 3 info, 4 debug, 5 trace."""
-
-    computation: str
-    level: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -73,21 +76,38 @@ class Session(ABC):
     Its computations' messages wait here until they are taken by `call`, `messages`, `frames` or a callback.
     """
 
-    def __init__(self, name: str, routes: Mapping[str, Rule], others: frozenset[str]) -> None:
-        """routes: who accepts what from the client. others: the names of all computations."""
+    def __init__(
+        self,
+        name: str,
+        routes: Mapping[str, Rule],
+        others: frozenset[str],
+        *,
+        handled: Callable[[Envelope], None] | None = None,
+        posted: Callable[[Envelope], None] | None = None,
+    ) -> None:
+        """routes: who accepts what from the client. others: the names of all computations. handled, posted: see
+        Party."""
         self.name = name
         self.warnings: list[str] = []
         """What there is to say about the definition, each once."""
         self.options = SessionOptions()
-        self._party = Party(CLIENT, routes, others, self._deliver, returns_credit=True)
+        self._party = Party(
+            CLIENT,
+            routes,
+            others,
+            self._deliver,
+            returns_credit=True,
+            arrived=lambda: self._inbox.ring_bells(),
+            handled=handled,
+            posted=posted,
+        )
+        self._inbox = Inbox(self._party, lambda: self._ended is not None)
         self._lock = threading.Condition()
         self._is_ready = False
         self._ended: Stopped | None = None
         self._error: ArrasRayError | None = None
-        self._calls: dict[str, deque[Message]] = {}
-        self._kept: deque[tuple[Envelope, Message]] = deque()
-        """Messages that were taken while something else was looked for."""
-        self._listeners: dict[str, list[Callable[[Any], None]]] = {}
+        self._listeners = Listeners()
+        self._on_message: list[Callable[[Message], None]] = []
 
     @property
     def stopped(self) -> Stopped | None:
@@ -100,14 +120,7 @@ class Session(ABC):
         """Return once all computations are ready. Raise ReadyTimeout, or what has ended the session."""
         with self._lock:
             self._lock.wait_for(lambda: self._is_ready or self._ended is not None, timeout)
-            ended, ready = self._ended, self._is_ready
-        if ended is not None:
-            self._raise(ended)
-        if not ready:
-            raise ReadyTimeout(
-                f"session {self.name} was not ready within {timeout:g} s", hint="its log may tell what it waits for"
-            )
-        return self
+        return self._checked_ready(timeout)
 
     def send(self, content: Any, *, to: Iterable[str] = (), source_id: str = "", routing_name: str = "") -> str:
         """Send content to the computations that accept it from the client, or to those named; returns its instance id.
@@ -120,34 +133,27 @@ class Session(ABC):
         return self._party.post(content, tuple(to), source_id, routing_name)
 
     def call(self, content: Any, *, to: Iterable[str] = (), timeout: float | None = None) -> Message:
-        """Send content and wait for the first message with its source id. Raise MessageTimeout if none comes."""
-        source_id = str(uuid.uuid4())
-        replies: deque[Message] = deque()
-        self._calls[source_id] = replies
-        try:
+        """Send content and wait for the first message with its source id. Raise MessageTimeout if none comes in
+        `timeout` seconds from when it was sent.
+
+        What comes meanwhile is kept for `messages`, and counts as waiting.
+        """
+        with self._inbox.call() as (source_id, replies):
             self.send(content, to=to, source_id=source_id)
-            taken = self._take(timeout, replies)
-        finally:
-            del self._calls[source_id]
-        if taken is None:
-            self._nothing(timeout, "there was no reply")
-        return taken[1]
+            return self._opened(self._inbox.take(timeout, replies), timeout, "there was no reply")
 
     def messages(self, timeout: float | None = None) -> Iterator[Message]:
         """Messages as they come, until the session has ended. timeout: seconds for each, MessageTimeout after it.
 
-        A message counts as handled when the next one is asked for: then its credit goes back. Raise ComputationError
-        when a computation has ended the session, after the last message.
+        A message counts as handled when the next one is asked for: then its credit goes back. Raise MessageError for
+        one that cannot be read; ComputationError when a computation has ended the session, after the last message.
         """
-        while (taken := self._take(timeout)) is not None:
+        while (envelope := self._inbox.take(timeout)) is not None:
             try:
-                yield taken[1]
+                yield unpack(envelope)
             finally:
-                self._done(taken[0])
-        if self._ended is None:
-            self._nothing(timeout, "there was no message")
-        elif not self._ended.as_asked:
-            self._raise(self._ended)
+                self._inbox.done(envelope)
+        self._check_over(timeout)
 
     def frames(self, timeout: float | None = None) -> Iterator[Any]:
         """The content of messages that are images; others are passed over."""
@@ -163,27 +169,26 @@ class Session(ABC):
         ready: Callable[[Session], None] | None = None,
         stopped: Callable[[Stopped], None] | None = None,
     ) -> None:
-        """Call these from now on, on a thread of the session's: for each message, for each line a computation writes,
-        once it is ready (at once if it is), and when it has ended."""
+        """Call these from now on: for each message, for each line a computation writes (the last thousand from before
+        too, for the first who listens), once the session is ready, and when it has ended; the last two at once if it
+        is so already. On threads of the session's: one for messages, another for the rest."""
         with self._lock:
-            for event, callback in (("log", log), ("ready", ready), ("stopped", stopped)):
-                if callback is not None:
-                    self._listeners.setdefault(event, []).append(callback)
-            is_ready, ended = self._is_ready, self._ended
-        if ready is not None and is_ready:
-            ready(self)
-        if stopped is not None and ended is not None:
-            stopped(ended)
-        if message is not None:
-            threading.Thread(target=self._pump, args=(message,), name="messages", daemon=True).start()
+            if log is not None:
+                self._listeners.add_log(log)
+            if ready is not None:
+                self._listeners.add("ready", ready, *((self,) if self._is_ready else ()))
+            if stopped is not None:
+                self._listeners.add("stopped", stopped, *((self._ended,) if self._ended is not None else ()))
+            if message is not None:
+                self._on_message.append(message)
+                if len(self._on_message) == 1:
+                    threading.Thread(target=self._pump, name="messages", daemon=True).start()
 
     def wait_stopped(self, timeout: float | None = None) -> Stopped:
         """How the session ended, once it has. Raise MessageTimeout if it goes on."""
         with self._lock:
-            if not self._lock.wait_for(lambda: self._ended is not None, timeout):
-                raise MessageTimeout(f"session {self.name} has not ended within {timeout:g} s")
-            assert self._ended is not None
-            return self._ended
+            self._lock.wait_for(lambda: self._ended is not None, timeout)
+        return self._checked_stopped(timeout)
 
     def shutdown(self) -> Stopped:
         """End the session: computations may stop in their own way for 5 s, then they are told to, then killed."""
@@ -207,21 +212,38 @@ class Session(ABC):
 
     async def ready_async(self, timeout: float = READY_SECONDS) -> Self:
         """As `wait_ready`."""
-        return await asyncio.to_thread(self.wait_ready, timeout)
+        await self._inbox.until(lambda: self._is_ready or self._ended is not None, timeout)
+        return self._checked_ready(timeout)
+
+    async def send_async(
+        self, content: Any, *, to: Iterable[str] = (), source_id: str = "", routing_name: str = ""
+    ) -> str:
+        """As `send`."""
+        return await asyncio.to_thread(self.send, content, to=to, source_id=source_id, routing_name=routing_name)
 
     async def call_async(self, content: Any, *, to: Iterable[str] = (), timeout: float | None = None) -> Message:
         """As `call`."""
-        return await asyncio.to_thread(lambda: self.call(content, to=to, timeout=timeout))
+        with self._inbox.call() as (source_id, replies):
+            await self.send_async(content, to=to, source_id=source_id)
+            return self._opened(await self._inbox.take_async(timeout, replies), timeout, "there was no reply")
 
     async def messages_async(self, timeout: float | None = None) -> AsyncIterator[Message]:
         """As `messages`."""
-        messages = self.messages(timeout)
-        while (message := await asyncio.to_thread(next, messages, None)) is not None:
-            yield message
+        while (envelope := await self._inbox.take_async(timeout)) is not None:
+            try:
+                yield unpack(envelope)
+            finally:
+                self._inbox.done(envelope)
+        self._check_over(timeout)
 
     async def stopped_async(self, timeout: float | None = None) -> Stopped:
         """As `wait_stopped`."""
-        return await asyncio.to_thread(self.wait_stopped, timeout)
+        await self._inbox.until(lambda: self._ended is not None, timeout)
+        return self._checked_stopped(timeout)
+
+    async def shutdown_async(self) -> Stopped:
+        """As `shutdown`."""
+        return await asyncio.to_thread(self.shutdown)
 
     # What depends on where it runs
 
@@ -257,15 +279,15 @@ class Session(ABC):
 
     def _becomes_ready(self) -> None:
         with self._lock:
+            if self._is_ready:
+                return
             self._is_ready = True
+            self._listeners.tell("ready", self)
             self._lock.notify_all()
-            listeners = list(self._listeners.get("ready", ()))
-        for listener in listeners:
-            listener(self)
+        self._inbox.ring()
 
     def _hears(self, line: LogLine) -> None:
-        for listener in list(self._listeners.get("log", ())):
-            listener(line)
+        self._listeners.tell_line(line)
 
     def _has_stopped(self, stopped: Stopped, error: ArrasRayError | None = None) -> None:
         """It has ended; error: what to raise instead of a ComputationError. Only the first end counts."""
@@ -273,49 +295,52 @@ class Session(ABC):
             if self._ended is not None:
                 return
             self._ended, self._error = stopped, error
+            self._listeners.tell("stopped", stopped)
             self._lock.notify_all()
-            listeners = list(self._listeners.get("stopped", ()))
-        for listener in listeners:
-            listener(stopped)
+        self._inbox.ring()
 
-    def _take(
-        self, timeout: float | None, replies: deque[Message] | None = None
-    ) -> tuple[Envelope | None, Message] | None:
-        """The next message: from `replies` if given, else one that no call waits for; None when there will be none, or
-        it does not come in time."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            if replies:
-                return None, replies.popleft()
-            if replies is None and self._kept:
-                with suppress(IndexError):  # somebody else was quicker
-                    return self._kept.popleft()
-            over = self._ended is not None
-            left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
-            envelope = self._party.take(0.0 if over else max(0.0, left))
-            if envelope is None:
-                if over or (deadline is not None and time.monotonic() >= deadline):
-                    return None
-                continue
-            message = unpack(envelope)
-            waiting = self._calls.get(message.source_id)
-            if waiting is not None:
-                waiting.append(message)
-                self._done(envelope)
-            elif replies is None:
-                return envelope, message
-            else:
-                self._kept.append((envelope, message))
+    def _pump(self) -> None:
+        """Hand each message to all callbacks, until the session has ended."""
+        while (envelope := self._inbox.take(None)) is not None:
+            try:
+                message = unpack(envelope)
+                for callback in self._on_message:
+                    callback(message)
+            except Exception:
+                log.exception("a message of session %s could not be handled", self.name)
+            finally:
+                self._inbox.done(envelope)
 
-    def _done(self, envelope: Envelope | None) -> None:
-        if envelope is not None:
-            with suppress(ArrasRayError):  # nobody is there to take credit any more
-                self._party.done(envelope)
+    def _opened(self, envelope: Envelope | None, timeout: float | None, nothing: str) -> Message:
+        if envelope is None:
+            self._nothing(timeout, nothing)
+        try:
+            return unpack(envelope)
+        finally:
+            self._inbox.done(envelope)
 
-    def _pump(self, callback: Callable[[Message], None]) -> None:
-        with suppress(ArrasRayError):  # how it ended is told to those who listen for that
-            for message in self.messages():
-                callback(message)
+    def _checked_ready(self, timeout: float) -> Self:
+        with self._lock:
+            ended, ready = self._ended, self._is_ready
+        if ended is not None:
+            self._raise(ended, always=not ready)
+        if not ready:
+            raise ReadyTimeout(
+                f"session {self.name} was not ready within {timeout:g} s", hint="its log may tell what it waits for"
+            )
+        return self
+
+    def _checked_stopped(self, timeout: float | None) -> Stopped:
+        if self._ended is None:
+            raise MessageTimeout(f"session {self.name} has not ended within {timeout:g} s")
+        return self._ended
+
+    def _check_over(self, timeout: float | None) -> None:
+        """No message has come: raise why, unless the session has ended as asked."""
+        if self._ended is None:
+            self._nothing(timeout, "there was no message")
+        elif not self._ended.as_asked:
+            self._raise(self._ended)
 
     def _nothing(self, timeout: float | None, what: str) -> NoReturn:
         if self._ended is not None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 if TYPE_CHECKING:
     from arras_ray.errors import ArrasRayError
     from arras_ray.session.endings import Stopped
-    from arras_ray.session.handle import LogLine
+    from arras_ray.session.log_line import LogLine
     from arras_ray.session.message import Message
 
 SCHEMA = 1
 """Of the events. Rises when a field goes away or changes its meaning; new events and fields may come without."""
+
+COMMON = ("schema", "event", "time")
 
 LEVELS = ("fatal", "error", "warning", "info", "debug", "trace")
 

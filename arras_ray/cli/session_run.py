@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,11 +20,14 @@ from arras_ray.cli.session_report import SessionEvents, SessionLines, SessionRep
 from arras_ray.errors import ComputationError, Interrupted, MessageTimeout, UsageError
 
 if TYPE_CHECKING:
-    from arras_ray.session.definition import ComputationSpec
+    from arras_ray.session.computation_spec import ComputationSpec
     from arras_ray.session.handle import Session
     from arras_ray.session.message import Message
+    from arras_ray.session.routing import Rule
 
 ANSWER_SECONDS = 30.0
+
+TOLD_SECONDS = 5.0
 
 TEXT = "GenericMessage"
 """What a text is sent as."""
@@ -94,8 +98,8 @@ def run(
 ) -> int:
     """Run the session of a definition.
 
-    FILE is a path or a name. Each text is sent once the session is ready, and answered when a message with its source
-    id has come from every computation that got it. Then the session is shut down.
+    FILE is a path or a name. Each text is sent once the session is ready, and answered when messages with its source
+    id have come from all computations that got it. Then the session is shut down.
     """
     if engine == "local" and address is not None:
         raise UsageError("--address and --engine local, which is this machine", hint="give one of them")
@@ -135,8 +139,8 @@ class Conversation:
         from arras_ray.session_client import Client
 
         definition = load_definition(self.file)
-        routes = routing_names(definition.expand(dso=self.dso))
-        if self.texts and not routes:
+        audience = audience_of(definition.expand(dso=self.dso), definition.client_rules)
+        if self.texts and not audience.routing_names:
             raise UsageError(
                 f"no computation of {definition.name} accepts a {TEXT} from the client",
                 hint='a block takes what its "messages" allow, as in {"(client)": "*"}; without --send it can be run',
@@ -144,44 +148,84 @@ class Conversation:
         with Client(self.address) as client:
             with interrupt.held():  # a session that is made halfway cannot be ended
                 session = client.create(definition, dso=self.dso, log_level=self.log_level)
-            session.listen(log=report.log)
+            over = threading.Event()
+            session.listen(log=report.log, stopped=lambda _: over.set())
             try:
                 # On a thread of its own, so that an interrupt never falls into the session's inner works.
-                interruptible(lambda: self._converse(session, routes, report))
+                interruptible(lambda: self._converse(session, audience, report))
             finally:
                 interrupt.gentle()
-                report.stopped(session.shutdown())
+                stopped = session.shutdown()
+                over.wait(TOLD_SECONDS)  # until the last line that was written before has been shown
+                report.stopped(stopped)
             session.wait_ready(0)  # raises what has ended it, if that was not us
 
-    def _converse(self, session: Session, routes: Mapping[str, str], report: SessionReport) -> None:
+    def _converse(self, session: Session, audience: Audience, report: SessionReport) -> None:
         for warning in session.warnings:
             report.warning(warning)
         session.wait_ready(self.ready_timeout)
         report.ready()
         seconds = self.timeout if self.timeout is not None else ANSWER_SECONDS if self.texts else 0.0
         deadline = time.monotonic() + seconds
-        texts = {str(uuid.uuid4()): text for text in self.texts}
-        for source_id, text in texts.items():
-            send_text(session, text, source_id, routes)
-        answered: dict[str, set[str]] = {source_id: set() for source_id in texts}
-        while not texts or any(set(routes) - senders for senders in answered.values()):
+        answers: dict[str, set[str]] = {}
+        for text in self.texts:
+            answers[source_id := str(uuid.uuid4())] = set()
+            audience.send(session, text, source_id)
+        while not answers or not all(audience.has_answered(senders) for senders in answers.values()):
             message = next_message(session, deadline - time.monotonic())
             if message is None:
                 break
             report.message(message)
-            answered.get(message.source_id, set()).add(message.sender)
+            answers.get(message.source_id, set()).add(message.sender)
         if session.stopped is not None:
             session.wait_ready(0)  # raises what has ended it, if that was a computation
             raise ComputationError(f"session {session.name} was ended by somebody else before all answers had come")
-        unanswered = [repr(texts[source_id]) for source_id, senders in answered.items() if not senders]
-        if unanswered:
+        missing = [repr(text) for text, senders in zip(self.texts, answers.values(), strict=True) if not senders]
+        if missing:
             raise MessageTimeout(
-                f"no answer to {', '.join(unanswered)} within {seconds:g} s",
+                f"no answer to {', '.join(missing)} within {seconds:g} s",
                 hint="a computation answers with the source id it got, and the client accepts what its block allows",
             )
-        silent = set(routes) - set.intersection(set(routes), *answered.values())
-        if silent and texts:
+        silent = {name for senders in answers.values() for name in audience.answering - senders}
+        if silent:
             report.warning(f"{', '.join(sorted(silent))} did not answer everything within {seconds:g} s")
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who gets a text from the client. routing_names: by computation. answering: those that may send to the client,
+    and are waited for; where there are none, any answer will do."""
+
+    routing_names: Mapping[str, str]
+    answering: frozenset[str]
+
+    def send(self, session: Session, text: str, source_id: str) -> None:
+        """Send them a text."""
+        from arras_ray.session.message import GenericMessage
+
+        if TEXT in self.routing_names.values():
+            session.send(GenericMessage(text), source_id=source_id)
+        for name, routing_name in self.routing_names.items():
+            if routing_name != TEXT:
+                session.send(GenericMessage(text), to=(name,), source_id=source_id, routing_name=routing_name)
+
+    def has_answered(self, senders: Set[str]) -> bool:
+        """Whether nobody else is to be waited for."""
+        return senders >= self.answering if self.answering else bool(senders)
+
+
+def audience_of(computations: Sequence[ComputationSpec], client_rules: Mapping[str, Rule]) -> Audience:
+    """Who accepts a text from the client: by its type or, as Arras' benchmark computations, by For_ and their name."""
+    from arras_ray.session.computation_spec import session_routes
+    from arras_ray.session.message import CLIENT
+
+    routes = session_routes(computations, client_rules)
+    names = {}
+    for receiver, rule in routes.get(CLIENT, {}).items():
+        own = f"For_{receiver}"
+        if receiver != CLIENT and (rule.takes(TEXT) or own in rule.accept):
+            names[receiver] = TEXT if rule.takes(TEXT) else own
+    return Audience(names, frozenset(name for name in names if CLIENT in routes.get(name, {})))
 
 
 def given_targets(pairs: Sequence[str]) -> dict[str, str]:
@@ -193,32 +237,6 @@ def given_targets(pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--dso {pair!r} is not NAME=TARGET", hint="as in libmine.so=python:package.module:Class")
         given[name] = target
     return given
-
-
-def routing_names(computations: Sequence[ComputationSpec]) -> dict[str, str]:
-    """Which computations get a text from the client, and under which routing name.
-
-    Most accept it by its type; those of Arras' benchmark sessions accept what is routed as For_ and their own name.
-    """
-    from arras_ray.session.message import CLIENT
-
-    found = {}
-    for computation in computations:
-        rule, own = computation.rules.get(CLIENT), f"For_{computation.name}"
-        if rule is not None and (rule.takes(TEXT) or own in rule.accept):
-            found[computation.name] = TEXT if rule.takes(TEXT) else own
-    return found
-
-
-def send_text(session: Session, text: str, source_id: str, routes: Mapping[str, str]) -> None:
-    """Send it to everybody in `routes`."""
-    from arras_ray.session.message import GenericMessage
-
-    if TEXT in routes.values():
-        session.send(GenericMessage(text), source_id=source_id)
-    for name, routing_name in routes.items():
-        if routing_name != TEXT:
-            session.send(GenericMessage(text), to=(name,), source_id=source_id, routing_name=routing_name)
 
 
 def next_message(session: Session, seconds: float) -> Message | None:

@@ -51,20 +51,34 @@ def library_name(dso: str) -> str:
     return dso.removesuffix(".so").removesuffix(".dylib")
 
 
-def target_of(dso: str, given: Mapping[str, str] | None = None) -> str:
-    """What stands for a dso: "package.module:Class", or "" for a name that nobody knows. Not for RENDER_KINDS.
+def resolve(dso: str, given: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """What stands for a dso: (kind, target). Nothing is imported.
 
-    given: a user's own names. Nothing is imported.
+    kind is mcrt, dispatch or merge for MoonRay's libraries, with an empty target; else python, with the target
+    "package.module:Class", which is empty for a name that nobody knows. given: a user's own names, which may also name
+    another library.
     """
-    mapped = (given or {}).get(dso) or (given or {}).get(library_name(dso)) or dso
-    if mapped.startswith(PYTHON):
-        return mapped.removeprefix(PYTHON)
-    if mapped != dso and ":" in mapped:
-        return mapped
+    mapped = _given(dso, given or {}) or dso
     name = library_name(mapped)
+    if name in RENDER_KINDS:
+        return RENDER_KINDS[name], ""
+    if mapped.startswith(PYTHON):
+        return "python", mapped.removeprefix(PYTHON)
+    if mapped != dso and ":" in mapped:
+        return "python", mapped
     if name in OWN:
-        return OWN[name]
-    return next((point.value for point in entry_points(group=ENTRY_POINTS) if point.name in (mapped, name)), "")
+        return "python", OWN[name]
+    points = entry_points(group=ENTRY_POINTS)
+    return "python", next((point.value for point in points if library_name(point.name) == name), "")
+
+
+def is_given(dso: str, given: Mapping[str, str] | None) -> bool:
+    """Whether a user's own names have this one."""
+    return bool(_given(dso, given or {}))
+
+
+def _given(dso: str, given: Mapping[str, str]) -> str:
+    return given.get(dso) or next((to for name, to in given.items() if library_name(name) == library_name(dso)), "")
 
 
 def load(dso: str, target: str) -> type[Computation]:
@@ -98,6 +112,8 @@ def _check_allowed(module: str, dso: str) -> None:
     if any(module == name or module.startswith(f"{name}.") for name in named):
         return
     top = module.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        raise LoadError(f"there are no computations in {module}, a part of Python", dso=dso)
     spec = find_spec(top)
     if spec is None:
         raise LoadError(f"there is no module {top!r}", dso=dso)

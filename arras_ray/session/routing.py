@@ -25,30 +25,34 @@ EVERYTHING = Rule()
 def parse_rule(value: Any) -> Rule:
     """The rule of a definition: "*", "Name", ["A", "B"], {"accept": any of these} or {"ignore": ["A"]}.
 
-    Where something is accepted by name, `ignore` does not matter. Raise ValueError for anything else.
+    Where something is accepted by name, `ignore` does not matter. Other keys beside these two mean nothing. Raise
+    ValueError for anything else.
     """
     if not isinstance(value, dict):
         return Rule(accept=_names(value))
-    unknown = set(value) - {"accept", "ignore"}
-    if unknown:
-        raise ValueError(f"a rule has accept and ignore, not {', '.join(sorted(unknown))}")
+    if value and not value.keys() & {"accept", "ignore"}:
+        raise ValueError(f"a rule has accept and ignore, not {', '.join(sorted(value))}")
     accept = _names(value.get("accept", "*"))
+    if accept:
+        return Rule(accept=accept)
     ignored = value.get("ignore", [])
-    if ignored == "*":
+    ignore = _names(ignored)
+    if ignored and not ignore:
         raise ValueError("a rule that ignores everything is written by not naming the source")
-    return Rule(accept=accept, ignore=frozenset() if accept else _names(ignored))
+    return Rule(ignore=ignore)
 
 
 def routes(rules: Mapping[str, Mapping[str, Rule]], arrays: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Rule]]:
     """Who may get what from each source: {source: {receiver: rule}}.
 
     rules: {receiver: {source as its definition names it: rule}}, receivers expanded. arrays: the elements of each
-    array, for sources that name it. Sources that are nobody's names are harmless.
+    array, for sources that name it; an element's own name goes before its array's. Sources that are nobody's names are
+    harmless.
     """
     elements = {array: tuple(names) for array, names in arrays.items()}
     found: dict[str, dict[str, Rule]] = {}
     for receiver, sources in rules.items():
-        for source, rule in sources.items():
+        for source, rule in sorted(sources.items(), key=lambda item: item[0] not in elements):
             for name in elements.get(source, (source,)):
                 found.setdefault(name, {})[receiver] = rule
     return found

@@ -1,42 +1,26 @@
+"""The text of definitions, the places that errors name, and how files are found."""
+
 import json
 import os
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arras_ray.errors import DefinitionError
 from arras_ray.session.definition import (
     MB,
-    ComputationSpec,
-    SessionDefinition,
+    definition_files,
     load_definition,
     package_dir,
     package_sessions_dir,
     parse_definition,
     read_definition,
 )
-
-MCRT = {"dso": "libcomputation_progmcrt.so"}
-MERGE = {"dso": "libcomputation_progmcrt_merge.so"}
-DISPATCH = {"dso": "libcomputation_progmcrt_dispatch.so"}
-
-
-def definition(**blocks: Any) -> SessionDefinition:
-    return parse_definition(json.dumps({"computations": blocks}, indent=1), "test")
-
-
-def expand_one(**block: Any) -> ComputationSpec:
-    (computation,) = definition(mcrt=MCRT | block).expand()
-    return computation
-
-
-def resources(**asked: Any) -> tuple[float, float | None, int]:
-    got = expand_one(requirements={"resources": asked}).resources
-    return got.min_cores, got.max_cores, got.memory // MB
-
+from arras_ray.session.definition_text import MAX_CHARACTERS, Source
 
 # What may be written
 
@@ -52,6 +36,13 @@ def resources(**asked: Any) -> tuple[float, float | None, int]:
         '{"quote": "\\",}", "computations": {}}',
         '{"computations": {"(client)": 1}, "computations": {}}',
         '{"line": "a\nb", "computations": {}}',
+        '{"computations": {}} ]',
+        '{"computations": {}} and more: "never closed',
+        '{"computations": {}} /* never closed',
+        '{"computations": {}, "name": null, "computations": {},}',
+        '{"\\u0063omputations": {}}',
+        '{"computations": {}} // \r\n',
+        '\r\n\t{ // 1\r"computations": {}}',
     ],
 )
 def test_reads_what_arras_reads(text: str) -> None:
@@ -70,22 +61,91 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     assert (read.name, read.file) == ("marked", str(path))
 
 
-def test_unknown_keys_are_kept() -> None:
-    computation = expand_one(novelty={"deep": [1, "x"]}, continuous="false")
-    assert computation.block == MCRT | {"novelty": {"deep": [1, "x"]}, "continuous": "false"}
-
-
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), JSON, max_size=4), st.sampled_from([None, 2]), st.booleans())
 def test_reads_all_of_json(document: dict[str, Any], indent: int | None, ascii_only: bool) -> None:
     document = document | {"computations": {}}
     assert parse_definition(json.dumps(document, indent=indent, ensure_ascii=ascii_only)).document == document
+
+
+def test_a_thousand_levels_are_read() -> None:
+    text = '{"computations": {}, "deep": ' + "[" * 998 + "{}" + "]" * 998 + "}"
+    assert parse_definition(text).blocks == {}
+
+
+def refusal_of(text: str) -> DefinitionError | None:
+    try:
+        Source(text).parse()
+    except DefinitionError as error:
+        return error
+    return None
+
+
+@settings(deadline=None)
+@given(st.text(alphabet='{}[]:,"\\/* \n019.eE+-aux\u00e9'))
+def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
+    refusal = refusal_of(text)
+    if refusal is not None:
+        lines = text.split("\n")
+        assert 1 <= refusal.column <= len(lines[refusal.line - 1]) + 1
+
+
+def decorated(value: Any, random: Random) -> tuple[str, dict[tuple[str | int, ...], int]]:
+    """A document as a person may write it, and where each name and each element of a list begins."""
+    parts: list[str] = []
+    places: dict[tuple[str | int, ...], int] = {}
+
+    def put(text: str) -> int:
+        parts.append(random.choice(["", "", " ", "\n", "\t", '/* { " */', '// ] "\n', "/**/"]))
+        at = sum(map(len, parts))
+        parts.append(text)
+        return at
+
+    def write(value: Any, path: tuple[str | int, ...]) -> int:
+        if not isinstance(value, dict | list):
+            return put(json.dumps(value, ensure_ascii=random.random() < 0.5))
+        at = put("{" if isinstance(value, dict) else "[")
+        items = list(value.items() if isinstance(value, dict) else enumerate(value))
+        for i, (key, item) in enumerate(items):
+            if isinstance(value, dict):
+                places[(*path, key)] = put(json.dumps(key))
+                put(":")
+                write(item, (*path, key))
+            else:
+                places[(*path, key)] = write(item, (*path, key))
+            if i < len(items) - 1 or random.random() < 0.3:
+                put(",")
+        put("}" if isinstance(value, dict) else "]")
+        return at
+
+    write(value, ())
+    return "".join(parts), places
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(max_size=3), JSON, max_size=4), st.randoms(use_true_random=False))
+def test_every_place_is_found_however_it_is_written(document: dict[str, Any], random: Random) -> None:
+    text, places = decorated(document, random)
+    source = Source(text)
+    assert source.parse() == document
+    for path, at in places.items():
+        assert source.offset_of(path) == at
+        assert source.offset_of((*path, "not there")) == at
+    assert source.offset_of(()) is None
+
+
+def test_of_a_name_written_twice_the_last_is_pointed_at() -> None:
+    source = Source('{"a": {"b": 1, "c": 2}, "a": {"c": 3, "c": 4}}')
+    assert source.parse() == {"a": {"c": 4}}
+    assert source.text[: source.offset_of(("a", "c")) or 0].endswith('"c": 3, ')
+    assert source.text[: source.offset_of(("a", "b")) or 0].endswith("2}, ")
 
 
 # Where an error is
@@ -102,11 +162,28 @@ def test_reads_all_of_json(document: dict[str, Any], indent: int | None, ascii_o
         ('{"a": 1,, "b": 2}', (1, 9)),
         ("{,}", (1, 2)),
         ('// c\n{"a": 1 /* open\n}', (2, 9)),
-        ('{"computations": {}} ]', (1, 22)),
         ("[1]", (1, 1)),
         ('{\n "computations": []}', (2, 2)),
         ('{"computations": {\n "(client)": {},\n "mcrt": 4}}', (3, 2)),
-        ("[" * 100_000, (1, 201)),
+        ("[" * 100_000, (1, 1001)),
+        ("[" * 1001 + "]" * 1001, (1, 1001)),
+        ('{"a":' * 1001, (1, 5001)),
+        ('{"a": NaN}', (1, 7)),
+        ('{"a": -Infinity}', (1, 7)),
+        ('{"a": 1e999}', (1, 7)),
+        ('{"a": 01}', (1, 7)),
+        ('{"a": "\\x"}', (1, 8)),
+        ('{"a": "\\ud800"}', (1, 7)),
+        ('{"a": 1\u00a0}', (1, 7)),
+        ('{"a" 1}', (1, 6)),
+        ('{"a": }', (1, 7)),
+        ('{"a": 1]', (1, 8)),
+        ('{"a": [1}', (1, 9)),
+        ("{a: 1}", (1, 2)),
+        ("[,]", (1, 2)),
+        ("[1,,]", (1, 4)),
+        ('{"a": [1, 2]\n\n\n', (1, 13)),
+        ('{"a": 1 / 2}', (1, 9)),
         ('{"a": "never closed}', (1, 7)),
         ('{"a": ' + '"\\' * 100_000, (1, 7)),
     ],
@@ -126,6 +203,11 @@ def test_says_that_computations_are_missing() -> None:
 def test_refuses_integers_that_python_will_not_read() -> None:
     with pytest.raises(DefinitionError, match="not valid JSON"):
         parse_definition('{"a": ' + "1" * 5000 + ', "computations": {}}')
+
+
+def test_refuses_a_text_that_is_too_long() -> None:
+    with pytest.raises(DefinitionError, match="1,000,000 characters"):
+        parse_definition(" " * (MAX_CHARACTERS + 1), file="x")
 
 
 def test_points_at_a_field_and_not_at_another_of_that_name() -> None:
@@ -167,171 +249,6 @@ def test_refuses_files_that_are_missing_or_huge(tmp_path: Path) -> None:
         read_definition(big)
 
 
-# Arrays and variables
-
-
-def test_arrays_are_expanded_and_variables_filled_at_any_depth() -> None:
-    computations = definition(
-        dispatch=DISPATCH | {"numMachines": "$arrayNumber.mcrt"},
-        mcrt=MCRT
-        | {"arrayExpand": 3.0, "machineId": "$arrayIndex", "numMachines": "$arrayNumber"}
-        | {"deep": {"list": ["$arrayIndex", "x $arrayIndex"]}},
-        merge=MERGE,
-    ).expand()
-    assert [c.name for c in computations] == ["dispatch", "mcrt_i0", "mcrt_i1", "mcrt_i2", "merge"]
-    assert [c.kind for c in computations] == ["dispatch", "mcrt", "mcrt", "mcrt", "merge"]
-    assert [c.array for c in computations] == ["", "mcrt", "mcrt", "mcrt", ""]
-    assert [c.index for c in computations] == [None, 0, 1, 2, None]
-    assert computations[0].block["numMachines"] == 3
-    assert [c.block["machineId"] for c in computations[1:4]] == [0, 1, 2]
-    assert computations[2].block["numMachines"] == 3
-    assert computations[2].block["deep"] == {"list": [1, "x $arrayIndex"]}
-
-
-def test_outside_an_array_the_index_is_null() -> None:
-    assert expand_one(machineId="$arrayIndex").block["machineId"] is None
-
-
-@pytest.mark.parametrize("variable", ["$arrayNumber", "$arrayNumber.merge", "$arrayNumber.nobody"])
-def test_only_arrays_can_be_counted(variable: str) -> None:
-    with pytest.raises(DefinitionError, match="counts an array") as caught:
-        definition(mcrt=MCRT | {"numMachines": variable}, merge=MERGE).expand()
-    assert (caught.value.computation, caught.value.field, caught.value.line) == ("mcrt", "numMachines", 5)
-
-
-def test_an_array_of_one_is_still_an_array() -> None:
-    assert expand_one(arrayExpand=1).name == "mcrt_i0"
-
-
-def test_num_mcrt_overrides_the_array() -> None:
-    d = definition(mcrt=MCRT | {"arrayExpand": 4}, merge=MERGE | {"n": "$arrayNumber.mcrt"})
-    assert [c.name for c in d.expand(2)] == ["mcrt_i0", "mcrt_i1", "merge"]
-    assert d.expand(7)[-1].block["n"] == 7
-    assert len(d.expand()) == 5
-
-
-def test_num_mcrt_needs_an_array_to_override() -> None:
-    single = definition(mcrt=MCRT, merge=MERGE)
-    assert len(single.expand(1)) == 2
-    with pytest.raises(DefinitionError, match="has one mcrt, not 2"):
-        single.expand(2)
-    several = definition(a=MCRT | {"arrayExpand": 1}, b=MCRT | {"arrayExpand": 1})
-    with pytest.raises(DefinitionError, match="could mean any of a, b"):
-        several.expand(3)
-    with pytest.raises(DefinitionError, match="cannot have 0 mcrts"):
-        single.expand(0)
-
-
-@pytest.mark.parametrize("length", [1e9, 10**9, 10_001, 0, -1, 2.5, 1e300, 10**400, True, "4", None, [4]])
-def test_refuses_array_lengths_that_cannot_be_meant(length: Any) -> None:
-    with pytest.raises(DefinitionError) as caught:
-        expand_one(arrayExpand=length)
-    assert (caught.value.computation, caught.value.field) == ("mcrt", "arrayExpand")
-
-
-@pytest.mark.parametrize("length", ["NaN", "Infinity", "-Infinity"])
-def test_refuses_lengths_that_are_no_numbers(length: str) -> None:
-    text = json.dumps({"computations": {"mcrt": MCRT | {"arrayExpand": float(length)}}})
-    with pytest.raises(DefinitionError, match="cannot be"):
-        parse_definition(text).expand()
-
-
-def test_refuses_a_file_that_would_fill_the_memory() -> None:
-    with pytest.raises(DefinitionError, match="5000 computations are more"):
-        expand_one(arrayExpand=5000, padding="x" * 100_000)
-    with pytest.raises(DefinitionError, match="more than a session"):
-        definition(mcrt=MCRT | {"arrayExpand": 2}).expand(1_000_000)
-
-
-def test_refuses_two_computations_of_one_name() -> None:
-    with pytest.raises(DefinitionError, match="two computations are named mcrt_i1"):
-        definition(mcrt=MCRT | {"arrayExpand": 2}, mcrt_i1=MCRT).expand()
-
-
-@pytest.mark.parametrize("name", ["", "a b", "../x", "a/b", "a\nb", "(other)", ".hidden"])
-def test_refuses_names_that_cannot_name_an_actor(name: str) -> None:
-    with pytest.raises(DefinitionError, match="is no name"):
-        definition(**{name: MCRT}).expand()
-
-
-# Libraries and resources
-
-
-@pytest.mark.parametrize("ending", ["", ".so", ".dylib"])
-def test_libraries_stand_for_kinds(ending: str) -> None:
-    d = definition(
-        a={"dso": "libcomputation_progmcrt" + ending},
-        b={"dso": "libcomputation_progmcrt_dispatch" + ending},
-        c={"dso": "libcomputation_progmcrt_merge" + ending},
-    )
-    assert [c.kind for c in d.expand()] == ["mcrt", "dispatch", "merge"]
-
-
-@pytest.mark.parametrize("dso", ["libmine.so", "", "libcomputation_progmcrt.so.so", 7, None])
-def test_refuses_libraries_it_does_not_know(dso: Any) -> None:
-    with pytest.raises(DefinitionError, match=r"dso|library") as caught:
-        definition(mcrt={"dso": dso}).expand()
-    assert caught.value.field == "dso"
-    assert "libcomputation_progmcrt_merge" in caught.value.hint
-
-
-def test_defaults_of_resources() -> None:
-    assert expand_one().resources == expand_one(requirements={}).resources
-    got = expand_one(requirements={"computationAPI": "4.x"}).resources
-    assert (got.min_cores, got.max_cores, got.memory, got.fixed) == (1, 1, 16384 * MB, True)
-    assert resources() == (1, None, 16384)
-    assert resources(memoryMB=0) == (1, None, 16384)
-    assert resources(memoryMB=0.0, cores=0.0) == (0, 0, 16384)
-
-
-def test_cores_win_over_a_range() -> None:
-    assert resources(cores=3.0, minCores=1, maxCores="*", memoryMB=512.0) == (3, 3, 512)
-    assert resources(minCores=2, maxCores=6) == (2, 6, 16384)
-    assert resources(minCores=2) == (2, None, 16384)
-    assert resources(maxCores="*") == (1, None, 16384)
-
-
-@pytest.mark.parametrize(
-    ("asked", "field"),
-    [
-        ({"memoryMB": -1}, "memoryMB"),
-        ({"memoryMB": "2 GB"}, "memoryMB"),
-        ({"memoryMB": 1e300}, "memoryMB"),
-        ({"cores": -0.5}, "cores"),
-        ({"cores": "*"}, "cores"),
-        ({"cores": True}, "cores"),
-        ({"minCores": None}, "minCores"),
-        ({"minCores": 4, "maxCores": 2}, "maxCores"),
-        ({"maxCores": "all"}, "maxCores"),
-        ({"maxCores": 0}, "maxCores"),
-    ],
-)
-def test_refuses_resources_that_cannot_be_meant(asked: dict[str, Any], field: str) -> None:
-    with pytest.raises(DefinitionError) as caught:
-        resources(**asked)
-    assert (caught.value.computation, caught.value.field) == ("mcrt", f"requirements.resources.{field}")
-    assert caught.value.line == 7 + list(asked).index(field)
-
-
-@pytest.mark.parametrize("block", [{"requirements": 4}, {"requirements": {"resources": "many"}}])
-def test_refuses_requirements_that_are_no_objects(block: dict[str, Any]) -> None:
-    with pytest.raises(DefinitionError, match="must be an object in braces"):
-        expand_one(**block)
-
-
-def test_a_render_needs_each_kind() -> None:
-    whole = {"dispatch": DISPATCH, "mcrt": MCRT, "merge": MERGE}
-    d = definition(**whole)
-    d.check_render(d.expand())
-    for kind in whole:
-        lacking = definition(**{name: block for name, block in whole.items() if name != kind})
-        with pytest.raises(DefinitionError, match=f"has no {kind}"):
-            lacking.check_render(lacking.expand())
-    two = definition(**whole, other=DISPATCH)
-    with pytest.raises(DefinitionError, match="has 2 dispatches"):
-        two.check_render(two.expand())
-
-
 # Finding
 
 
@@ -347,6 +264,23 @@ def test_the_path_comes_before_the_package(tmp_path: Path) -> None:
     in_package = package_sessions_dir() / "mcrt_progressive_n.sessiondef"
     assert load_definition("mcrt_progressive_n", environ).file == str(in_package)
     assert load_definition(str(first / "mine.sessiondef"), {}).name == "mine"
+    found = {path.name: path.parent for path in definition_files(environ)}
+    assert found == {
+        "mcrt_progressive.sessiondef": second,
+        "mcrt_progressive_n.sessiondef": package_sessions_dir(),
+        "mine.sessiondef": first,
+    }
+
+
+def test_a_path_may_have_any_ending(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text('{"computations": {}}')
+    assert load_definition(str(tmp_path / "mine.json"), {}).name == "mine.json"
+
+
+@pytest.mark.parametrize("name", ["", ".", "x" * 5000, "a\0b", "/"])
+def test_names_that_cannot_be_files_are_told_like_others(name: str) -> None:
+    with pytest.raises(DefinitionError, match="no session named"):
+        load_definition(name, {})
 
 
 def test_an_unknown_name_is_told_with_those_that_are_known(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from arras_ray.session.placement import NodeFacts
+from arras_ray.session.node import NodeFacts
 
 
 def nodes() -> list[NodeFacts]:
@@ -15,16 +15,21 @@ def nodes() -> list[NodeFacts]:
     state: Any = import_module("ray._private.state")
     free = state.available_resources_per_node()  # Ray has no public way to ask this
     all_nodes: Any = ray.nodes
-    return [
-        NodeFacts(
-            node["NodeID"],
-            node["NodeManagerHostname"],
-            free.get(node["NodeID"], {}).get("CPU", 0.0),
-            int(free.get(node["NodeID"], {}).get("memory", 0)),
-        )
-        for node in all_nodes()
-        if node["Alive"]
-    ]
+    found = []
+    for node in all_nodes():
+        if node["Alive"]:
+            here = free.get(node["NodeID"], {})
+            found.append(
+                NodeFacts(
+                    id=node["NodeID"],
+                    name=node["NodeManagerHostname"],
+                    cpus=here.get("CPU", 0.0),
+                    memory=int(here.get("memory", 0)),
+                    gpus=here.get("GPU", 0.0),
+                    labels=node["Labels"],
+                )
+            )
+    return found
 
 
 def head_node() -> str:
@@ -36,6 +41,13 @@ def head_node() -> str:
         if node["Alive"] and "node:__internal_head__" in node["Resources"]:
             head: str = node["NodeID"]
             return head
+    return own_node()
+
+
+def own_node() -> str:
+    """Id of the node this process is on."""
+    import ray
+
     context: Any = ray.get_runtime_context()
     own: str = context.get_node_id()
     return own

@@ -43,7 +43,7 @@ def read_requirements(block: Fields) -> dict[str, Any]:
             )
     return {
         "resources": _resources(requirements),
-        "gpus": requirements.object("resources").number("gpus", 0),
+        "gpus": _gpus(requirements.object("resources")),
         "hostname_pin": requirements.text("hostname_pin"),
         "local_only": local_only,
         "no_local": no_local,
@@ -83,6 +83,13 @@ def read_unsupported(block: Fields, dso: str) -> str:
     if api is None:
         return f"{dso} is a library of computationAPI 3, as it names none, and only 4.x is supported"
     return f"{dso} is a library of computationAPI {api}, and only 4.x is supported"
+
+
+def _gpus(resources: Fields) -> int:
+    number = resources.number("gpus", 0)
+    if number != int(number):
+        resources.fail("gpus", f"a computation cannot have {number:g} GPUs", "Give a whole number.")
+    return int(number)
 
 
 def _resources(requirements: Fields) -> Resources:

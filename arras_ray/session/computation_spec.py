@@ -58,7 +58,7 @@ class ComputationSpec:
     """Only, or never, on the client's machine."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Selectors of node labels: "value", "!value", "in(a,b)", "!in(a,b)"."""
-    gpus: float = 0.0
+    gpus: int = 0
 
 
 def session_routes(

@@ -1,31 +1,21 @@
 """Placement: which computation runs on which node, with how many cores and how much memory. Pure decisions.
 
-Computations that ask for an exact number of cores come first. Those that take a range, as mcrts do, go one to a node
-while nodes last; then those that met on a node share its free cores evenly.
+Computations that not every node may have come first, then those that ask for an exact number of cores. Those that take
+a range, as mcrts do, go one to a node while nodes last; then those that met on a node share its free cores evenly. Last
+come elements of arrays beyond their arrayMin, as many as fit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from arras_ray.errors import ResourcesError, UsageError
-from arras_ray.session.definition import MB, ComputationSpec, Resources
-
-_ROUNDING = 1e-6
-"""Cores may be fractions; this much is not missed."""
-
-
-@dataclass(frozen=True)
-class NodeFacts:
-    """A machine as far as placing goes. cpus: free cores; memory: free bytes."""
-
-    id: str
-    name: str
-    cpus: float
-    memory: int
+from arras_ray.session.computation_spec import MB, ComputationSpec, Resources
+from arras_ray.session.node import ROUNDING, Need, Node, NodeFacts, local_nodes
+from arras_ray.session.shortage import shortage_table, shortage_text
 
 
 @dataclass(frozen=True)
@@ -45,14 +35,23 @@ class Placed:
     @property
     def bundle(self) -> dict[str, float]:
         """Its bundle of a placement group."""
-        return {"memory": self.memory} | ({"CPU": self.cores} if self.cores else {})
+        bundle: dict[str, float] = {"memory": self.memory}
+        if self.cores:
+            bundle["CPU"] = self.cores
+        if self.computation.gpus:
+            bundle["GPU"] = self.computation.gpus
+        return bundle
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Every computation of a session with its place, in the order of the definition."""
+    """The computations of a session with their places, in the order of the definition.
+
+    left_out: elements of arrays, beyond their arrayMin, for which there was no room.
+    """
 
     placed: tuple[Placed, ...]
+    left_out: tuple[ComputationSpec, ...] = ()
 
     @property
     def bundles(self) -> list[dict[str, float]]:
@@ -61,15 +60,6 @@ class Placement:
 
     def __getitem__(self, name: str) -> Placed:
         return next(p for p in self.placed if p.computation.name == name)
-
-
-class Shortage(NamedTuple):
-    """A row of the table of asked and free. reason: why it does not fit, empty for one that does."""
-
-    computation: str
-    asked: str
-    free: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -84,55 +74,59 @@ class EmbeddedSize:
     note: str
 
 
-@dataclass
-class _Node:
-    """A node while placing: what is still free, and the ranged computations on it."""
-
-    facts: NodeFacts
-    cpus: float
-    memory: int
-    guests: list[ComputationSpec]
-
-    def fits(self, asked: Resources) -> bool:
-        return asked.min_cores <= self.cpus + _ROUNDING and asked.memory <= self.memory
-
-    def take(self, asked: Resources) -> None:
-        self.cpus -= asked.min_cores
-        self.memory -= asked.memory
-
-
 def place(
-    computations: Sequence[ComputationSpec], nodes: Sequence[NodeFacts], num_cores: int | None = None
+    computations: Sequence[ComputationSpec],
+    nodes: Sequence[NodeFacts],
+    num_cores: int | None = None,
+    *,
+    client_node: str = "",
 ) -> Placement:
     """Place all computations, or raise ResourcesError with a table of asked and free.
 
-    num_cores overrides the cores of each mcrt. Where several nodes would do, earlier ones are taken first. The error
-    has fields `table`, a tuple of Shortage, and `text`, the same for people.
+    num_cores overrides the cores of each mcrt. client_node: id of the client's node, or the name of its machine.
+    Where several nodes would do, earlier ones are taken first. What fits in one order may not in another: two are
+    tried. Of an array among the computations arrayMin at least are placed, or all if there are fewer; those that are
+    not are the last ones. The error has fields `table`, a tuple of Shortage, and `text`, the same for people.
     """
     asked = _with_cores(computations, num_cores)
-    state = [_Node(facts, facts.cpus, facts.memory, []) for facts in nodes]
-    where: dict[str, _Node] = {}
-    for computation in sorted(asked, key=lambda c: (_is_ranged(c), -c.resources.min_cores)):
-        fitting = [node for node in state if node.fits(computation.resources)]
-        if not fitting:
-            continue
-        if _is_ranged(computation):
-            node = min(fitting, key=lambda n: (len(n.guests), -n.cpus))
-            node.guests.append(computation)
-        else:
-            node = fitting[0]
-        node.take(computation.resources)
-        where[computation.name] = node
-    if len(where) < len(asked):
-        _refuse(asked, state, where)
+    local = local_nodes(nodes, client_node)
+    needs = [Need(computation, local) for computation in asked]
+    optional = _optional(asked)
+    certain = [need for need in needs if need.computation.name not in optional]
+    trials = []
+    for order in (_spread, _scarce(nodes)):
+        trial = _Trial(nodes)
+        for need in sorted(certain, key=order):
+            trial.put(need)
+        trials.append(trial)
+        if len(trial.where) == len(certain):
+            break
+    else:
+        trial = trials[0]
+        table = shortage_table(needs, [trial.where.get(need.computation.name) for need in needs], optional, nodes)
+        missing = len(certain) - len(trial.where)
+        raise ResourcesError(
+            f"the session asks for more than there is: {missing} of {len(certain)} computations do not fit",
+            hint="Ask for less (--num-mcrt, --num-cores, memoryMB in the session definition) or add nodes.",
+            table=table,
+            text=shortage_text(table),
+        )
+    left_out: set[str] = set()
+    for need in needs:
+        array = need.computation.array
+        if need.computation.name in optional and (array in left_out or not trial.put(need)):
+            left_out.add(array)
     cores = {c.name: c.resources.min_cores for c in asked}
-    for node in state:
+    for node in trial.nodes:
         cores |= _share(node)
+    pairs = list(zip(computations, asked, strict=True))
     return Placement(
         tuple(
-            Placed(original, where[c.name].facts, cores[c.name], c.resources.memory)
-            for original, c in zip(computations, asked, strict=True)
-        )
+            Placed(original, trial.where[c.name].facts, cores[c.name], c.resources.memory)
+            for original, c in pairs
+            if c.name in trial.where
+        ),
+        tuple(original for original, c in pairs if c.name not in trial.where),
     )
 
 
@@ -141,13 +135,17 @@ def embedded_size(
 ) -> EmbeddedSize:
     """What a Ray of one machine must declare so that a session fits: host_cores if that does, else what is asked.
 
-    host_memory: bytes. Memory is declared as asked: Ray only counts it, and the machine may have more or less.
+    host_memory: bytes. Memory is declared as asked: Ray only counts it, and the machine may have more or less. Whether
+    it is the right machine is not asked here.
     """
-    asked = _with_cores(computations, num_cores)
-    least = math.ceil(sum(c.resources.min_cores for c in asked) - _ROUNDING)
+    anywhere = [
+        replace(c, hostname_pin="", local_only=False, no_local=False, labels={}, gpus=0)
+        for c in _with_cores(computations, num_cores)
+    ]
+    least = math.ceil(sum(c.resources.min_cores for c in anywhere) - ROUNDING)
     cpus = max(least, host_cores)
-    memory = sum(c.resources.memory for c in asked)
-    placement = place(computations, [NodeFacts("", "", cpus, memory)], num_cores)
+    memory = sum(c.resources.memory for c in anywhere)
+    placement = place(anywhere, [NodeFacts("", "", cpus, memory)])
     mcrts = [p for p in placement.placed if p.computation.kind == "mcrt"]
     threads = sum(p.threads for p in mcrts)
     notes = []
@@ -159,12 +157,59 @@ def embedded_size(
     return EmbeddedSize(cpus, memory, "; ".join(notes))
 
 
-def shortage_text(table: Sequence[Shortage]) -> str:
-    """The table of asked and free as aligned lines."""
-    rows = [("computation", "asked", "free", ""), *((r.computation, r.asked, r.free, r.reason) for r in table)]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+class _Trial:
+    """One attempt to place. where: the node of each computation that has one."""
+
+    def __init__(self, nodes: Sequence[NodeFacts]) -> None:
+        self.nodes = [Node.of(facts) for facts in nodes]
+        self.where: dict[str, Node] = {}
+
+    def put(self, need: Need) -> bool:
+        """Give a computation a node; False if none has room for it."""
+        fitting = (node for node in self.nodes if need.may_use(node.facts) and node.has_room_for(need.computation))
+        if _is_ranged(need.computation):
+            node = min(fitting, key=lambda n: (len(n.guests), -n.cpus), default=None)
+        else:
+            node = next(fitting, None)
+        if node is None:
+            return False
+        if _is_ranged(need.computation):
+            node.guests.append(need.computation)
+        node.take(need.computation)
+        self.where[need.computation.name] = node
+        return True
+
+
+def _spread(need: Need) -> tuple[float, ...]:
+    """The order that spreads best."""
+    resources = need.computation.resources
+    return (not need.is_particular, _is_ranged(need.computation), -resources.min_cores)
+
+
+def _scarce(nodes: Sequence[NodeFacts]) -> Callable[[Need], tuple[float, ...]]:
+    """The order that finds most: those first that the fewest nodes could take if they were alone."""
+    counted: dict[tuple[object, ...], int] = {}
+
+    def order(need: Need) -> tuple[float, ...]:
+        if need.key not in counted:
+            counted[need.key] = sum(
+                need.may_use(facts) and Node.of(facts).has_room_for(need.computation) for facts in nodes
+            )
+        return (counted[need.key], *_spread(need))
+
+    return order
+
+
+def _optional(computations: Sequence[ComputationSpec]) -> set[str]:
+    """Names of those that may be left out: elements of an array after the first arrayMin."""
+    seen: Counter[str] = Counter()
+    found = set()
+    for computation in computations:
+        if computation.array and computation.array_min:
+            seen[computation.array] += 1
+            if seen[computation.array] > computation.array_min:
+                found.add(computation.name)
+    return found
 
 
 def _with_cores(computations: Sequence[ComputationSpec], num_cores: int | None) -> list[ComputationSpec]:
@@ -183,58 +228,18 @@ def _is_ranged(computation: ComputationSpec) -> bool:
     return not computation.resources.fixed or computation.kind == "mcrt"
 
 
-def _share(node: _Node) -> dict[str, float]:
+def _share(node: Node) -> dict[str, float]:
     """Cores of each guest of a node: the free ones go round one by one, to the one that has least."""
     cores = {c.name: c.resources.min_cores for c in node.guests}
     most = {c.name: math.inf if c.resources.max_cores is None else c.resources.max_cores for c in node.guests}
     free = node.cpus
-    while free >= 1 - _ROUNDING:
-        wanting = [name for name in cores if cores[name] + 1 <= most[name] + _ROUNDING]
+    while free >= 1 - ROUNDING:
+        wanting = [name for name in cores if cores[name] + 1 <= most[name] + ROUNDING]
         if not wanting:
             break
         cores[min(wanting, key=cores.__getitem__)] += 1
         free -= 1
     return cores
-
-
-def _refuse(asked: Sequence[ComputationSpec], state: Sequence[_Node], where: dict[str, _Node]) -> None:
-    """Raise ResourcesError for what found no node. free: on its node, or on the node that came nearest."""
-    table = []
-    for computation in asked:
-        node = where.get(computation.name)
-        reason = ""
-        if node is None:
-            node = max(state, key=lambda n: (n.cpus, n.memory), default=None)
-            reason = _reason(computation.resources, state)
-        free = "none" if node is None else _amounts(node.facts.cpus, node.facts.cpus, node.facts.memory)
-        where_free = "" if node is None else f" on {node.facts.name}"
-        resources = computation.resources
-        wanted = _amounts(resources.min_cores, resources.max_cores, resources.memory)
-        table.append(Shortage(computation.name, wanted, free + where_free, reason))
-    missing = len(asked) - len(where)
-    raise ResourcesError(
-        f"the session asks for more than there is: {missing} of {len(asked)} computations do not fit",
-        hint="Ask for less (--num-mcrt, --num-cores, memoryMB in the session definition) or add nodes.",
-        table=tuple(table),
-        text=shortage_text(table),
-    )
-
-
-def _reason(asked: Resources, state: Sequence[_Node]) -> str:
-    if not state:
-        return "there are no nodes"
-    if all(asked.min_cores > node.facts.cpus + _ROUNDING for node in state):
-        return "no node has as many cores"
-    if all(asked.memory > node.facts.memory for node in state):
-        return "no node has as much memory"
-    if all(not _Node(n.facts, n.facts.cpus, n.facts.memory, []).fits(asked) for n in state):
-        return "no node has both"
-    return "the others leave too little"
-
-
-def _amounts(least: float, most: float | None, memory: int) -> str:
-    upper = "" if most == least else f"-{'*' if most is None else f'{most:g}'}"
-    return f"{least:g}{upper} cores {memory // MB:,} MB"
 
 
 def _count(n: int, what: str) -> str:

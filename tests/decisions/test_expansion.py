@@ -323,6 +323,7 @@ def test_the_environment_is_the_contexts_and_its_own_over_it() -> None:
         ({"requirements": {"labels": {"gpu": "a b"}}}, "requirements.labels.gpu"),
         ({"requirements": {"labels": {"gpu": "in()"}}}, "requirements.labels.gpu"),
         ({"requirements": {"resources": {"gpus": -1}}}, "requirements.resources.gpus"),
+        ({"requirements": {"resources": {"gpus": 0.5}}}, "requirements.resources.gpus"),
         ({"messages": ["*"]}, "messages"),
         ({"messages": {"(client)": None}}, "messages.(client)"),
         ({"messages": {"(client)": {"acept": "*"}}}, "messages.(client)"),

@@ -1,20 +1,27 @@
+import dataclasses
 import json
 import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arras_ray.errors import ResourcesError, UsageError
 from arras_ray.session.definition import MB, ComputationSpec, Resources, load_definition
-from arras_ray.session.placement import NodeFacts, Placement, Shortage, embedded_size, place
+from arras_ray.session.node import NodeFacts, selects
+from arras_ray.session.placement import Placement, embedded_size, place
+from arras_ray.session.shortage import Shortage
 
 GB = 1024 * MB
 
 
 def computation(name: str, kind: str, least: float, most: float | None, memory_mb: int = 256) -> ComputationSpec:
     return ComputationSpec(name, kind, Resources(least, most, memory_mb * MB))
+
+
+def asks(name: str, cores: float = 1, **more: Any) -> ComputationSpec:
+    return dataclasses.replace(computation(name, "python", cores, cores), **more)
 
 
 def star(n: int, least: float = 1, memory_mb: int = 1024) -> list[ComputationSpec]:
@@ -146,43 +153,220 @@ def test_the_table_for_people() -> None:
     ]
 
 
-ASKED = st.lists(
-    st.tuples(st.integers(0, 6), st.sampled_from([0, 3, None]), st.integers(1, 4), st.sampled_from(["mcrt", "merge"])),
-    min_size=1,
-    max_size=8,
-)
-THERE = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 8)), max_size=4)
-
-
-@given(ASKED, THERE)
-def test_nothing_is_given_that_is_not_there(asked: list[Any], there: list[tuple[int, int]]) -> None:
-    computations = [
-        computation(f"c{i}", kind, least, None if extra is None else least + extra, gb * 1024)
-        for i, (least, extra, gb, kind) in enumerate(asked)
+def cluster() -> list[NodeFacts]:
+    """Two nodes on the machine host0, one of them with a GPU; two other machines."""
+    facts = [
+        ("id0", "host0", 0, {}),
+        ("id1", "host0", 1, {"zone": "a"}),
+        ("id2", "host1", 2, {"zone": "b"}),
+        ("id3", "host2", 0, {}),
     ]
-    facts = [NodeFacts(f"id{i}", f"host{i}", cpus, gb * GB) for i, (cpus, gb) in enumerate(there)]
-    placement: Placement | None = None
-    table: tuple[Shortage, ...] = ()
+    return [NodeFacts(id, name, 4, 64 * GB, gpus, labels) for id, name, gpus, labels in facts]
+
+
+def node_of(wanted: ComputationSpec, client_node: str = "") -> str:
+    return place([wanted], cluster(), client_node=client_node)[wanted.name].node.id
+
+
+def refusal(asked: list[ComputationSpec], there: list[NodeFacts], **how: Any) -> dict[str, str]:
+    with pytest.raises(ResourcesError) as caught:
+        place(asked, there, **how)
+    return {row.computation: row.reason for row in caught.value.table}
+
+
+def test_a_pin_is_the_machines_name_exactly() -> None:
+    assert node_of(asks("a", hostname_pin="host1")) == "id2"
+    assert node_of(asks("a", 4, hostname_pin="host0")) == "id0"
+    for name in ("host", "host10", "HOST1", "id2"):
+        assert refusal([asks("a", hostname_pin=name)], cluster()) == {"a": f"pinned to {name}, which is not there"}
+
+
+@pytest.mark.parametrize("client_node", ["id1", "id0", "host0"])
+def test_the_clients_machine(client_node: str) -> None:
+    assert node_of(asks("a", local_only=True), client_node) == "id0"
+    assert node_of(asks("a", no_local=True), client_node) == "id2"
+    only = [node for node in cluster() if node.name == "host0"]
+    assert refusal([asks("a", no_local=True)], only, client_node=client_node) == {
+        "a": "never on the client's machine, and there is no other"
+    }
+
+
+@pytest.mark.parametrize("client_node", ["", "elsewhere"])
+def test_a_client_outside_the_cluster(client_node: str) -> None:
+    assert node_of(asks("a", no_local=True), client_node) == "id0"
+    assert refusal([asks("a", local_only=True)], cluster(), client_node=client_node) == {
+        "a": "only on the client's machine, which is no node"
+    }
+
+
+def test_gpus_and_labels() -> None:
+    assert node_of(asks("a", gpus=1)) == "id1"
+    assert node_of(asks("a", gpus=2)) == "id2"
+    assert node_of(asks("a", labels={"zone": "b"})) == "id2"
+    assert node_of(asks("a", labels={"zone": "in(c, b)"}, gpus=1)) == "id2"
+    assert node_of(asks("a", labels={"zone": "!a"})) == "id0"
+    assert refusal([asks("a", gpus=3)], cluster()) == {"a": "no node has as many GPUs"}
+    assert refusal([asks("a", labels={"zone": "c"})], cluster()) == {"a": "no node has the labels zone: c"}
+    assert place([asks("a", 0, gpus=1)], cluster()).bundles == [{"memory": 256 * MB, "GPU": 1}]
+    assert refusal([asks(name, gpus=2) for name in "ab"], cluster()) == {"a": "", "b": "the others leave too little"}
+
+
+@pytest.mark.parametrize(
+    ("selector", "values"),
+    [
+        ("a", ["a"]),
+        ("!a", ["b", "c", None]),
+        ("in(a,b)", ["a", "b"]),
+        ("in(a, b)", ["a", "b"]),
+        ("!in(a,b)", ["c", None]),
+        ("in", []),
+    ],
+)
+def test_selectors_of_labels(selector: str, values: list[str | None]) -> None:
+    assert [value for value in ["a", "b", "c", None] if selects(selector, value)] == values
+
+
+def test_reasons_of_those_that_may_not_use_every_node() -> None:
+    assert refusal([asks("a", 5, hostname_pin="host0")], cluster()) == {
+        "a": "no node it may use (host0, host0) has as many cores"
+    }
+    assert refusal([asks("a", 3, hostname_pin="host2"), asks("b", 3, hostname_pin="host2")], cluster()) == {
+        "a": "",
+        "b": "the others leave too little on host2",
+    }
+
+
+def test_those_that_not_every_node_may_have_come_first() -> None:
+    anywhere, pinned = asks("anywhere", 4), asks("pinned", 1, hostname_pin="host0")
+    assert where(place([anywhere, pinned], nodes(4, 4))) == {"anywhere": ("host1", 4), "pinned": ("host0", 1)}
+
+
+def test_another_order_is_tried_before_it_is_refused() -> None:
+    """The fixed one would take the only node that is large enough for the other."""
+    large = computation("large", "python", 8, None)
+    assert where(place([asks("small", 4), large], nodes(8, 4))) == {"small": ("host1", 4), "large": ("host0", 8)}
+
+
+def array(n: int, least: int, cores: float = 2, name: str = "mcrt") -> list[ComputationSpec]:
+    return [
+        dataclasses.replace(asks(f"{name}_i{i}", cores), array=name, index=i, array_min=least, kind="mcrt")
+        for i in range(n)
+    ]
+
+
+def test_of_an_array_as_many_as_fit_are_placed() -> None:
+    merge = asks("merge", 1)
+    placement = place([*array(4, 1), merge], nodes(5, 2))
+    assert [p.computation.name for p in placement.placed] == ["mcrt_i0", "mcrt_i1", "mcrt_i2", "merge"]
+    assert [c.name for c in placement.left_out] == ["mcrt_i3"]
+    assert place(array(4, 1), nodes(8)).left_out == ()
+
+
+def test_of_an_array_its_least_number_must_fit() -> None:
+    assert [c.name for c in place(array(4, 2), nodes(4)).left_out] == ["mcrt_i2", "mcrt_i3"]
+    assert refusal(array(4, 3), nodes(4)) == {
+        "mcrt_i0": "",
+        "mcrt_i1": "",
+        "mcrt_i2": "the others leave too little",
+        "mcrt_i3": "may be left out",
+    }
+    assert refusal(array(4, 0), nodes(6))["mcrt_i3"] == "the others leave too little"
+
+
+def test_one_element_that_is_placed_alone_must_fit() -> None:
+    assert refusal(array(4, 2)[3:], nodes(1)) == {"mcrt_i3": "no node has as many cores"}
+
+
+def test_arrays_give_way_to_what_must_be_there() -> None:
+    placement = place([*array(3, 1), *array(2, 2, name="other"), asks("last", 2)], nodes(8))
+    assert [c.name for c in placement.left_out] == ["mcrt_i1", "mcrt_i2"]
+
+
+CLIENTS = st.sampled_from(["", "id0", "host1"])
+SPEC = st.builds(
+    lambda least, extra, gb, kind, more: dataclasses.replace(
+        computation("", kind, least, None if extra is None else least + extra, gb * 1024), **more
+    ),
+    st.integers(0, 6),
+    st.sampled_from([0, 3, None]),
+    st.integers(1, 4),
+    st.sampled_from(["mcrt", "merge"]),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "hostname_pin": st.sampled_from(["host0", "host1", "host2"]),
+            "gpus": st.integers(0, 2),
+            "labels": st.fixed_dictionaries({"zone": st.sampled_from(["a", "!a", "in(a,b)"])}),
+            "local_only": st.just(True),
+            "array_min": st.integers(1, 3),
+        },
+    ),
+)
+FACTS = st.builds(
+    NodeFacts,
+    st.just(""),
+    st.sampled_from(["host0", "host1"]),
+    st.integers(0, 16),
+    st.integers(0, 8).map(lambda gb: gb * GB),
+    st.integers(0, 3),
+    st.sampled_from([{}, {"zone": "a"}, {"zone": "b"}]),
+)
+
+
+def placed_or_refused(
+    computations: list[ComputationSpec], facts: list[NodeFacts], client_node: str
+) -> Placement | tuple[Shortage, ...]:
     try:
-        placement = place(computations, facts)
+        return place(computations, facts, client_node=client_node)
     except ResourcesError as error:
-        table = error.table
-    if placement is None:
-        assert [row.computation for row in table] == [c.name for c in computations]
-        assert any(row.reason for row in table)
+        table: tuple[Shortage, ...] = error.table
+        return table
+
+
+@settings(deadline=None)
+@given(st.lists(SPEC, min_size=1, max_size=8), st.lists(FACTS, max_size=4), CLIENTS)
+def test_nothing_is_given_that_is_not_there(
+    specs: list[ComputationSpec], there: list[NodeFacts], client_node: str
+) -> None:
+    computations = [
+        dataclasses.replace(spec, name=f"c{i}", array=f"array{spec.array_min}" if spec.array_min else "")
+        for i, spec in enumerate(specs)
+    ]
+    facts = [dataclasses.replace(one, id=f"id{i}") for i, one in enumerate(there)]
+    found = placed_or_refused(computations, facts, client_node)
+    if not isinstance(found, Placement):
+        assert [row.computation for row in found] == [c.name for c in computations]
+        assert any(row.reason not in ("", "may be left out") for row in found)
         return
-    assert [p.computation for p in placement.placed] == computations
-    for p in placement.placed:
-        asked_of = p.computation.resources
+    placed = [p.computation for p in found.placed]
+    assert sorted([*placed, *found.left_out], key=lambda c: c.name) == computations
+    for n in {c.array_min for c in found.left_out}:
+        of_array = [c for c in computations if c.array_min == n]
+        there_are = [c for c in of_array if c in placed]
+        assert len(there_are) >= n > 0
+        assert there_are == of_array[: len(there_are)]
+    machines = {client_node, *(one.name for one in facts if one.id == client_node)}
+    for p in found.placed:
+        c, asked_of = p.computation, p.computation.resources
         assert asked_of.min_cores <= p.cores <= (asked_of.max_cores if asked_of.max_cores is not None else 99)
         assert p.memory == asked_of.memory
+        assert c.hostname_pin in ("", p.node.name)
+        assert not c.local_only or p.node.name in machines
+        assert all(selects(selector, p.node.labels.get(key)) for key, selector in c.labels.items())
     for node in facts:
-        here = [p for p in placement.placed if p.node == node]
+        here = [p for p in found.placed if p.node.id == node.id]
         assert sum(p.cores for p in here) <= node.cpus
         assert sum(p.memory for p in here) <= node.memory
-        greedy = [p.cores for p in here if p.computation.resources.max_cores is None]
-        if greedy:
+        assert sum(p.computation.gpus for p in here) <= node.gpus
+        if any(p.computation.resources.max_cores is None for p in here):
             assert sum(p.cores for p in here) == node.cpus
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.integers(0, 24))
+def test_on_one_node_it_is_refused_only_if_the_sum_does_not_fit(cores: list[int], free: int) -> None:
+    found = placed_or_refused([asks(f"c{i}", n) for i, n in enumerate(cores)], nodes(free), "")
+    assert isinstance(found, Placement) == (sum(cores) <= free)
 
 
 # One machine
@@ -215,3 +399,8 @@ def test_embedded_says_by_how_much_it_is_overbooked() -> None:
     )
     assert embedded_size(star(2), 4, 64 * GB, num_cores=3).cpus == 6
     assert embedded_size([computation("merge", "merge", 1.5, 1.5), *star(1)], 2, 64 * GB).cpus == 3
+
+
+def test_embedded_does_not_ask_which_machine_it_is() -> None:
+    wanted = asks("a", 3, hostname_pin="far", no_local=True, labels={"zone": "a"}, gpus=4)
+    assert embedded_size([wanted], 2, 64 * GB).cpus == 3

@@ -25,6 +25,7 @@ from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, Read
 from arras_ray.film import place_tiles
 from arras_ray.ledger import Deadlines
 from arras_ray.messages import Ended, FilmState, ProgressiveFrame, RDLMessage, RenderStatus
+from arras_ray.session_link import ASK_SECONDS, SessionLink
 from arras_ray.shards import Shards
 from arras_ray.versions import versions
 
@@ -42,30 +43,15 @@ COMPILE_SECONDS = 120.0
 """How long one that loads may go without a sign of life from its mcrts, and while they compile kernels, which can keep
 them from answering. One that answers may take any time: scenes can be large."""
 
-CALL_SECONDS = 30.0
-"""No call to an actor is waited for longer: its node may be frozen."""
-
-ASK_SECONDS = 3.0
-"""For what a computation answers at once, if it is there."""
-
 KEEP_ALIVE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 0.8
 """After a stop the leases under way get so long to end; then the picture is taken as it is."""
 
-HEAD_SECONDS = 5.0
-"""A supervisor that was not reached for so long may be away with the head, which is asked then."""
-
-LOST_SECONDS = 30.0
-"""A supervisor that was not reached for so long will not come back."""
-
 BACK_SECONDS = 60.0
 """So long a picture is waited for whose merge has to be replaced."""
 
 OVER = ("finished", "cancelled", "failed")
-
-BY_HAND = "ray.kill"
-"""In Ray's words for an actor that somebody has ended."""
 
 
 def render_session(
@@ -144,14 +130,12 @@ class SessionRender:
         self.height = 0
         self.spp = 0
         self.error: ArrasRayError | None = None
-        self._cluster = cluster
-        self._supervisor = supervisor
+        self._link = SessionLink(name, supervisor, cluster)
         self._state: SessionState | None = None
         self._told: list[str] = []
         """Warnings of all supervisors there were."""
         self._ends: list[Ended] = []
         self._last: RenderStatus | None = None
-        self._reached_at = time.monotonic()
         self._shards = Shards()
         self._version = 0
         self._stopped_at: float | None = None
@@ -207,14 +191,14 @@ class SessionRender:
         parties = self._parties
         if self.error is None and parties is not None:
             with suppress(ArrasRayError):  # a dispatch that is gone is replaced; until then the last word stands
-                status = self._ask(parties.dispatch.status.remote(), ASK_SECONDS)
+                status = self._link.ask(parties.dispatch.status.remote(), ASK_SECONDS)
                 begins = status.stage == "loading" and self._last is not None
                 self._last = status if not begins else self._last
         last = self._last or RenderStatus("loading", 0, 0, 0.0, 0.0)
         if last.stage in OVER and not self._settled:
             self._settled = True
             with suppress(ArrasRayError):
-                self._take(self._ask(self._supervisor.settle.remote(), ASK_SECONDS))
+                self._take(self._link.ask(self._link.supervisor.settle.remote(), ASK_SECONDS))
         told = (*last.warnings, *(text for text in self._told if text not in last.warnings))
         last = replace(last, warnings=told, ends=tuple(self._ends))
         if self.error is None or last.stage == "failed":
@@ -226,7 +210,7 @@ class SessionRender:
         self._stopped_at = time.monotonic()
         parties = self._parties
         if parties is not None:
-            self._ask(parties.dispatch.stop.remote(), ASK_SECONDS)
+            self._link.ask(parties.dispatch.stop.remote(), ASK_SECONDS)
 
     def final(self) -> np.ndarray:
         """The picture of what was accepted: (height, width, 4) float32 R G B A, rows from the bottom up.
@@ -260,7 +244,7 @@ class SessionRender:
         try:
             states = self._of_all_merges("save")
         except ArrasRayError:
-            states = self._ask(self._supervisor.saved.remote())
+            states = self._link.ask(self._link.supervisor.saved.remote())
         return [state for state in states if state is not None]
 
     def log(self) -> np.ndarray:
@@ -282,33 +266,14 @@ class SessionRender:
                 "memory": joined.memory,
                 "group": joined.group,
             }
-            for joined in self._ask(self._supervisor.state.remote()).computations
+            for joined in self._link.ask(self._link.supervisor.state.remote()).computations
         ]
 
     def close(self) -> None:
         """End the session: no actor and no group of it is left. May be called twice."""
-        import ray
-        from ray.exceptions import RayError
-
-        from arras_ray.actors import launch
-        from arras_ray.actors.supervisor import take_down
-
-        if self._closed.is_set():
-            return
-        self._closed.set()
-        try:
-            ray.get(self._supervisor.end.remote(), timeout=CALL_SECONDS)
-        except RayError:  # it is being started again, or is gone: what it has made is found by its name
-            with suppress(RayError):
-                ray.kill(self._supervisor)
-            with suppress(Exception):
-                take_down(self.name)
-        with suppress(RayError):
-            ray.kill(self._supervisor)
-        deadline = time.monotonic() + CALL_SECONDS
-        with suppress(RayError):
-            while self.name in launch.sessions() and time.monotonic() < deadline:
-                time.sleep(LOOK_SECONDS / 5)
+        if not self._closed.is_set():
+            self._closed.set()
+            self._link.end()
 
     def __enter__(self) -> SessionRender:
         return self
@@ -328,7 +293,7 @@ class SessionRender:
         parties = self._parties
         if parties is None:
             raise ComputationError(f"session {self.name} has no merge at the moment", how="unreachable")
-        return [self._ask(ref) for ref in [getattr(merge, method).remote() for merge in parties.merges]]
+        return [self._link.ask(ref) for ref in [getattr(merge, method).remote() for merge in parties.merges]]
 
     def _keep_alive(self) -> None:
         """Tell the supervisor every second that this client lives, and hear where the session stands."""
@@ -339,14 +304,11 @@ class SessionRender:
 
     def _hear_supervisor(self) -> SessionState | None:
         """Where the session stands; None while its supervisor is not reached. What ends the session is in `error`."""
-        try:
-            state: SessionState = self._ask(self._supervisor.keep_alive.remote(), ASK_SECONDS)
-        except ArrasRayError as error:
-            if not self._closed.is_set() and self.error is None:
-                self.error = self._judge(error)
-            return None
-        self._reached_at = time.monotonic()
-        self._take(state)
+        state = self._link.keep_alive()
+        if state is not None:
+            self._take(state)
+        elif not self._closed.is_set():
+            self.error = self.error or self._link.error
         return state
 
     def _take(self, state: SessionState) -> None:
@@ -354,42 +316,3 @@ class SessionRender:
         self._told += [text for text in state.warnings if text not in self._told]
         self._ends += [end for end in state.ends if end not in self._ends]
         self.error = self.error or state.error
-
-    def _judge(self, error: ArrasRayError) -> ArrasRayError | None:
-        """Whether a supervisor that was not reached means the end."""
-        from arras_ray.actors.probe import is_alive
-
-        if isinstance(error, ClusterError) or error.fields.get("how") not in ("silent", "unreachable"):
-            return error
-        away = time.monotonic() - self._reached_at
-        if away > HEAD_SECONDS and not is_alive(self._cluster.address):
-            return ClusterError(
-                f"the head of the cluster at {self._cluster.address} is lost, and session {self.name} with it",
-                hint="a checkpoint (--checkpoint FILE) goes on with --resume FILE once a cluster is there again",
-                address=self._cluster.address,
-            )
-        return error if away > LOST_SECONDS else None
-
-    def _ask(self, ref: Any, timeout: float = CALL_SECONDS) -> Any:
-        """The answer of an actor. Its own errors come as they were raised."""
-        import ray
-        from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
-
-        from arras_ray.actors.reasons import ended, sentence
-
-        try:
-            return ray.get(ref, timeout=timeout)
-        except RayTaskError as error:
-            if isinstance(error.cause, ArrasRayError):
-                raise error.cause from None
-            raise ended(error, f"session {self.name}", "failed") from error
-        except GetTimeoutError:
-            raise ComputationError(f"session {self.name} does not answer", how="silent") from None
-        except ActorUnavailableError as error:
-            raise ComputationError(f"session {self.name} cannot be reached", how="unreachable") from error
-        except RayActorError as error:
-            if BY_HAND in str(error):
-                raise ComputationError(f"session {self.name} was ended by somebody else", how="ended") from None
-            raise ended(error, f"session {self.name}", "ended") from error
-        except RayError as error:
-            raise ComputationError(f"session {self.name} failed: {sentence(error)}", how="unreachable") from error

@@ -23,10 +23,14 @@ from arras_ray.client import render_session
 from arras_ray.messages import RDLMessage
 
 PING_SECONDS = 0.25
-MOST_RATE = 2e7
+MOST_RATE = 1.5e7
 """Samples a second that this machine surely does not reach."""
 
-SPIN = "while True: pass"
+SIDE = 1024
+"""Pixels; large enough for an hour of samples."""
+
+SPIN = "import os; os.nice(15)\nwhile True: pass"
+"""At the priority Ray gives its workers: one above it leaves them a thirtieth of a core."""
 
 LOOK_SECONDS = 0.5
 """Looking costs something too."""
@@ -80,11 +84,11 @@ def spinning(n: int) -> Iterator[None]:
 def alarms(minutes: float) -> dict[str, Any]:
     """A render on all cores beside as many processes that spin: how many computations were taken for dead."""
     n_cores = psutil.cpu_count()
-    spp = int(minutes * 60 * MOST_RATE / 512**2) + 1
+    spp = int(minutes * 60 * MOST_RATE / SIDE**2) + 1
     with surroundings() as folder, FaultCluster(folder, n_cores) as cluster, spinning(n_cores):
         render = render_session(
             definition("together", n_cores),
-            message_of(512, 512, spp),
+            message_of(SIDE, SIDE, spp),
             cluster=cluster.connected,
             time_limit=minutes * 60,
         )

@@ -18,9 +18,9 @@ class QuietOrder(Order):
     """An order that changes the process of the supervisor it comes to."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from arras_ray.actors import ends, health, supervisor
+        from arras_ray.actors import ends, health, render_supervisor
 
         self.__dict__.update(state, save_seconds=NEVER)
         health.BEAT_SECONDS = BEAT_SECONDS
-        vars(supervisor)["KEEPERS_AFTER"] = NEVER
+        vars(render_supervisor)["KEEPERS_AFTER"] = NEVER
         ends.runtime_env = dict

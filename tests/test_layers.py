@@ -35,7 +35,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("scene", "image", "checkpoint", "identity"),
     ("flatten", "engine", "local_render"),
     ("actors",),
-    ("client", "shards", "overview"),
+    ("client", "shards", "overview", "session_link", "ray_session", "session_client"),
     ("cli",),
 )
 """Rooms, line by line; "" is the package's own __init__."""
@@ -59,6 +59,9 @@ FORBIDDEN_BELOW = {
     "actors": {"kernels", "flatten"},
     "client": {"kernels", "flatten"},
     "shards": {"kernels", "flatten"},
+    "session_link": {"kernels", "flatten"},
+    "ray_session": {"kernels", "flatten"},
+    "session_client": {"kernels", "flatten"},
     "overview": {"kernels", "flatten"},
     "cli": {"kernels", "flatten"},
 }
@@ -144,6 +147,8 @@ def test_imports_lead_downwards(path: Path) -> None:
             if package in LAZY_ONLY and line > 5 and found.at_load:
                 wrong.append(f"{found} when it loads; do it in the function that needs it")
             continue
+        if path == PACKAGE / "__init__.py" and not found.at_load:
+            continue  # the public names are those of many rooms; none is loaded before it is asked for
         if line_of(target) > line:
             wrong.append(f"{found}: line {line} may not know line {line_of(target)}")
         if target in FORBIDDEN_BELOW.get(room, set()):

@@ -184,6 +184,13 @@ def end_process(pid: int, started: float) -> bool:
         return True
 
 
+def signal_process(pid: int, started: float, number: int) -> None:
+    """Send a process of this node a signal, unless it is gone. started: see `end_process`."""
+    with suppress(ProcessLookupError):
+        if process_start(pid) == started:
+            os.kill(pid, number)
+
+
 def _introductions() -> int | None:
     """The file descriptor where this process tells its parent who it is, None if its parent is another process."""
     descriptor, _, pid = os.environ.get(parent.VARIABLE, "").partition(":")

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from arras_ray.actors.calls import Calls, Silent
-from arras_ray.actors.ends import End, end_process, find_end
+from arras_ray.actors.ends import End, end_process, find_end, signal_process
 from arras_ray.actors.handshake import Joined, Pulse
 from arras_ray.actors.nodes import nodes
 from arras_ray.actors.reasons import NO_IMPORT
@@ -28,6 +28,9 @@ LOADING_BEAT_SECONDS = 0.25
 SILENCE = {STARTING: 60.0, LOADING: 30.0, COMPILING: 120.0, READY: 3.0}
 """Seconds without a heartbeat after which a computation in this state is gone. While a process starts, flattens or
 compiles, it may have no time for an answer."""
+
+BUSY_SILENCE = 30.0
+"""At least so many for users' computations: their code may keep Python from answering, ours does not."""
 
 NODE_SILENCE = 2.0
 """A node nobody has been heard from for so long, when one of its computations is gone, is lost."""
@@ -122,6 +125,17 @@ class Health:
         self._asked.discard(member.actor)
         self._cut.discard(member.actor)
 
+    def signal(self, member: Member, number: int) -> None:
+        """Send a member's process a signal."""
+        joined, node_id = member.joined, member.place.node_id if member.place else ""
+        if joined is None:
+            self.end(member)
+        elif node_id == self._own_node:
+            signal_process(joined.pid, joined.started, number)
+        else:
+            self._keepers.setdefault(node_id, self._keepers.get(node_id) or self._keep(node_id))
+            self._keepers[node_id].signal_process.remote(joined.pid, joined.started, number)
+
     def lose(self, member: Member, how: str) -> None:
         """End a member's process, which is "hung"."""
         joined, node_id = member.joined, member.place.node_id if member.place else ""
@@ -167,13 +181,13 @@ class Health:
             passing = isinstance(error, ActorUnavailableError | Silent | RayTaskError)
             if not passing:
                 self._lost(member, error, silent=False)
-            elif time.monotonic() - self._heard[actor] >= SILENCE[member.state]:
+            elif time.monotonic() - self._heard[actor] >= _silence(member):
                 self._lost(member, error, silent=True)
             elif isinstance(error, ActorUnavailableError) and member.place is not None:
                 self._cut.add(actor)
                 self._judge_node(member.place.node_id)
 
-        self._calls.ask(actor.ping.remote(), heard, failed, SILENCE[member.state])
+        self._calls.ask(actor.ping.remote(), heard, failed, _silence(member))
 
     def _ask_keeper(self, node_id: str, keeper: Any) -> None:
         self._asked.add(keeper)
@@ -278,3 +292,7 @@ class Health:
             self._calls.ask(keeper.end_process.remote(joined.pid, joined.started), lambda _: None, lambda _: None)
         call = keeper.find_end.remote(f"{self._roster.session}/{member.name}", joined.pid, told)
         self._calls.ask(call, known, lost, PROBE_SECONDS)
+
+
+def _silence(member: Member) -> float:
+    return max(BUSY_SILENCE, SILENCE[member.state]) if member.kind == "python" else SILENCE[member.state]

@@ -6,7 +6,7 @@ The supervisor does this by itself for its own node.
 
 from __future__ import annotations
 
-from arras_ray.actors.ends import End, end_process, find_end
+from arras_ray.actors.ends import End, end_process, find_end, signal_process
 from arras_ray.actors.handshake import Heart, Joined, Pulse, join
 
 
@@ -36,3 +36,7 @@ class Keeper:
     def end_process(self, pid: int, started: float) -> bool:
         """End a process that does not answer; True once it is gone. started: as it told when it joined."""
         return end_process(pid, started)
+
+    def signal_process(self, pid: int, started: float, number: int) -> None:
+        """Send a process a signal."""
+        signal_process(pid, started, number)

@@ -18,19 +18,23 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 from arras_ray.actors import ends
 from arras_ray.actors.cluster import NAMESPACE
 from arras_ray.actors.dispatch import Dispatch
+from arras_ray.actors.executor import Executor
 from arras_ray.actors.groups import Place
 from arras_ray.actors.keeper import Keeper
 from arras_ray.actors.mcrt import Mcrt
 from arras_ray.actors.merge import Merge
 from arras_ray.actors.nodes import head_node
-from arras_ray.actors.orders import Order
-from arras_ray.actors.supervisor import Supervisor
+from arras_ray.actors.orders import Order, SessionOrder
+from arras_ray.actors.render_supervisor import RenderSupervisor
+from arras_ray.actors.session_supervisor import SessionSupervisor
+from arras_ray.session.computation_spec import ComputationSpec
+from arras_ray.session.host import Part
 
 KINDS: dict[str, type] = {"mcrt": Mcrt, "merge": Merge, "dispatch": Dispatch}
 
-THREADS = {"add": min(4, os.cpu_count() or 1)}
+THREADS = {"add": min(4, os.cpu_count() or 1), "outbox": 4, "calls": 4}
 """Of a concurrency group, one where it does not say: four threads that add use up the memory's bandwidth, and more
-than there are cores only wait for each other."""
+than there are cores only wait for each other. As many clients may wait for a computation's messages at a time."""
 
 CONTROL = ("join", "ping")
 
@@ -43,8 +47,15 @@ GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
         "control": (*CONTROL, "attach", "finish", "stats"),
     },
     Dispatch: {"control": (*CONTROL, "status", "stop")},
+    Executor: {
+        "inbox": ("deliver",),
+        "calls": ("call",),
+        "outbox": ("fetch",),
+        "control": (*CONTROL, "own", "counts", "pause", "stop"),
+    },
     Keeper: {"control": CONTROL},
-    Supervisor: {"control": ("keep_alive", "state", "report", "saved", "scale"), "end": ("end", "settle")},
+    RenderSupervisor: {"control": ("keep_alive", "state", "report", "saved", "scale"), "end": ("end", "settle")},
+    SessionSupervisor: {"control": ("keep_alive", "state", "report", "stop", "keep"), "end": ("end", "settle")},
 }
 """Methods by concurrency group; the others run one after the other in the actor's own."""
 
@@ -71,6 +82,30 @@ def computation(kind: str, session: str, name: str, *, place: Place, life: int, 
     )
 
 
+def executor(session: str, name: str, part: Part, *, spec: ComputationSpec, place: Place, life: int) -> Any:
+    """Start the process of a user's computation in its place; returns its handle at once.
+
+    Raise ValueError if its name is taken.
+    """
+    environment = {"env_vars": dict(spec.environment)} if spec.environment else {}
+    return (
+        _actor_class(Executor)
+        .options(
+            name=f"{session}/{name}",
+            namespace=NAMESPACE,
+            lifetime="detached",
+            num_cpus=place.cores,
+            num_gpus=spec.gpus,
+            memory=place.memory,
+            scheduling_strategy=PlacementGroupSchedulingStrategy(place.group, place.bundle, False),
+            runtime_env=ends.runtime_env() | environment,
+            max_restarts=0,
+            max_task_retries=0,
+        )
+        .remote(name, session, life, part, spec.working_directory)
+    )
+
+
 def keeper(session: str, node_id: str) -> Any:
     """Start the keeper of a session on a node, or find it: it takes no cores."""
     return (
@@ -89,13 +124,13 @@ def keeper(session: str, node_id: str) -> Any:
     )
 
 
-def supervisor(session: str, order: Order) -> Any:
+def supervisor(session: str, order: Order | SessionOrder) -> Any:
     """Start the supervisor of a session: without cores, on the head, whose loss no session survives anyway.
 
     Raise ValueError if the session's name is taken.
     """
     return (
-        _actor_class(Supervisor)
+        _actor_class(RenderSupervisor if isinstance(order, Order) else SessionSupervisor)
         .options(
             name=f"{session}/supervisor",
             namespace=NAMESPACE,

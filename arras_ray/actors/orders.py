@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from arras_ray.actors.ends import End
 from arras_ray.actors.handshake import Joined, Loaded
 from arras_ray.errors import ArrasRayError
 from arras_ray.ledger import Deadlines
 from arras_ray.messages import FilmState, RDLMessage
-from arras_ray.session.definition import ComputationSpec
+from arras_ray.session.computation_spec import ComputationSpec
+from arras_ray.session.endings import Stopped
+from arras_ray.session.host import Part
+
+
+class AnyOrder(Protocol):
+    """What every order has; see Order."""
+
+    @property
+    def computations(self) -> tuple[ComputationSpec, ...]: ...
+
+    @property
+    def num_cores(self) -> int | None: ...
+
+    @property
+    def client_seconds(self) -> float: ...
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a client asks of a session. versions: its own. engine: module:function that makes an mcrt's engine.
+    """What a client asks of a render. versions: its own. engine: module:function that makes an mcrt's engine.
 
     most_mcrts: as many may join by themselves where there is room. resumed: what the picture begins with, of a run
     whose passes ended at earlier_ends. enforce_memory: computations that take more than their bundle has are ended.
@@ -35,6 +51,23 @@ class Order:
     enforce_memory: bool = False
     save_seconds: float = 5.0
     client_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class SessionOrder:
+    """What a client asks of a session of users' computations. parts: what each is to run, by name.
+
+    Otherwise as Order.
+    """
+
+    computations: tuple[ComputationSpec, ...]
+    parts: Mapping[str, Part]
+    versions: dict[str, str]
+    enforce_memory: bool = False
+    client_seconds: float = 10.0
+    num_cores: int | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    """What the client says the session is for: production, shot, ..."""
 
 
 @dataclass(frozen=True)
@@ -76,3 +109,5 @@ class SessionState:
     warnings: tuple[str, ...] = ()
     ends: tuple[End, ...] = ()
     """How computations ended that were not meant to."""
+    stopped: Stopped | None = None
+    """How a session of users' computations has ended, once all of them have."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,13 @@ from arras_ray.session.placement import place
 ABSENT, STARTING, LOADING, COMPILING, READY, LEFT_OUT = (
     "absent", "starting", "loading", "compiling", "ready", "left out"
 )  # fmt: skip
+
+
+FREED_SECONDS = 1.0
+"""Ray's count of what is free is at most so old."""
+
+PLACE_SECONDS = 5.0
+"""A group that was checked to fit is there at once, unless another session was quicker."""
 
 
 def new_life() -> int:
@@ -115,8 +122,32 @@ class Roster:
     def mcrts(self) -> list[Member]:
         return [m for m in self.members.values() if m.kind == "mcrt"]
 
-    def reserve(self) -> Any:
-        """Give every member its place in a new group, which is returned: wait for it."""
+    def reserve_now(self, ended: Callable[[], bool]) -> None:
+        """Give every member its place in a new group, and wait until it is there. Raise ResourcesError if it does not
+        fit. Returns early when `ended` says that nobody wants the session any more."""
+        group = self._fitting()
+        deadline = time.monotonic() + PLACE_SECONDS
+        while not group.wait(FREED_SECONDS / 4):
+            if ended():
+                return
+            if time.monotonic() > deadline:
+                raise ResourcesError(
+                    "the session would fit, but somebody else was quicker",
+                    hint="try again, or look with `ray status` at what is in use",
+                )
+
+    def _fitting(self) -> Any:
+        """Reserve. What another session gave back is counted a moment later, so a no is asked again."""
+        deadline = time.monotonic() + FREED_SECONDS
+        while True:
+            try:
+                return self._reserve()
+            except ResourcesError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def _reserve(self) -> Any:
         placement = place(self._first, nodes(), self._num_cores)
         group, places = groups.make(self.session, placement.placed)
         for placed, where in zip(placement.placed, places, strict=True):

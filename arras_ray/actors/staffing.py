@@ -15,12 +15,6 @@ from arras_ray.actors.orders import Order
 from arras_ray.actors.roster import ABSENT, LEFT_OUT, READY, STARTING, Member, Roster
 from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ResourcesError
 
-FREED_SECONDS = 1.0
-"""Ray's count of what is free is at most so old."""
-
-PLACE_SECONDS = 5.0
-"""A group that was checked to fit is there at once, unless another session was quicker."""
-
 ROOM_SECONDS = 1.0
 """Between two looks for room for computations that have none."""
 
@@ -78,16 +72,7 @@ class Staffing:
                     self._ask_to_join(member)
             self.knows = self._roster.dispatch.actor is None
             return
-        group = self._fitting()
-        deadline = time.monotonic() + PLACE_SECONDS
-        while not group.wait(FREED_SECONDS / 4):
-            if ended():
-                return
-            if time.monotonic() > deadline:
-                raise ResourcesError(
-                    "the session would fit, but somebody else was quicker",
-                    hint="try again, or look with `ray status` at what is in use",
-                )
+        self._roster.reserve_now(ended)
 
     def look(self) -> None:
         """Start who is missing, let go who is too many."""
@@ -157,17 +142,6 @@ class Staffing:
         self._roster.dispatch.actor.mcrt_lost.remote(member.name, member.life)
         self._drop(member)
         self._remove(member)
-
-    def _fitting(self) -> Any:
-        """Reserve. What another session gave back is counted a moment later, so a no is asked again."""
-        deadline = time.monotonic() + FREED_SECONDS
-        while True:
-            try:
-                return self._roster.reserve()
-            except ResourcesError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(0.1)
 
     def _replace(self, member: Member) -> None:
         """Start a member that is missing: where it was, else where there is room."""

@@ -97,9 +97,12 @@ def test_frames_of_two_merge_shards_make_the_same_picture(ray_here: Cluster, two
     np.testing.assert_array_equal(seen, picture)
 
 
-def test_each_computation_runs_in_its_bundle(ray_here: Cluster, definition: SessionDefinition) -> None:
-    with render_session(definition, scene(), cluster=ray_here, num_mcrt=2, num_cores=2, engine=ENGINE) as render:
+def test_each_computation_runs_in_its_bundle(ray_here: Cluster, definition: SessionDefinition, stage: Stage) -> None:
+    message = scene(stages=str(stage.folder), hold_from=0)
+    with render_session(definition, message, cluster=ray_here, num_mcrt=2, num_cores=2, engine=ENGINE) as render:
+        until(lambda: len(render.where()) == 4, "all computations to join")
         where = {row["computation"]: row for row in render.where()}
+        stage.open()
         (group,) = groups()
         actors = our_actors()
         to_its_end(render)

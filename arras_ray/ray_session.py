@@ -1,0 +1,278 @@
+"""Sessions on Ray: the client's end of one, and where they come from."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from arras_ray.errors import ArrasRayError, ClusterError
+from arras_ray.session.computation_spec import ComputationSpec, session_routes
+from arras_ray.session.endings import CLIENT_SHUTDOWN, Stopped
+from arras_ray.session.handle import INFO, ComputationStatus, LogLine, Session, SessionStatus
+from arras_ray.session.host import Part
+from arras_ray.session.message import CLIENT, Envelope, Message, numbered
+from arras_ray.session.routing import Rule
+from arras_ray.session_link import ASK_SECONDS, SessionLink
+from arras_ray.versions import versions
+
+if TYPE_CHECKING:
+    from arras_ray.actors.cluster import Cluster
+    from arras_ray.actors.line import Line
+    from arras_ray.actors.orders import SessionState
+
+KEEP_ALIVE_SECONDS = 1.0
+LOOK_SECONDS = 0.05
+FETCH_SECONDS = 10.0
+"""The longest a computation keeps a client waiting for news."""
+
+STOP_SECONDS = 20.0
+"""The stop sequence takes 15 s at most."""
+
+LAST_SECONDS = 3.0
+"""After the end, for what computations have sent before."""
+
+
+def start_session(
+    cluster: Cluster,
+    name: str,
+    computations: Sequence[ComputationSpec],
+    client_rules: Mapping[str, Rule],
+    *,
+    log_level: int = INFO,
+    enforce_memory: bool = False,
+) -> RaySession:
+    """Start a session of users' computations; returns at once. name: empty for one of its own.
+
+    log_level: what computations write is heard up to this level. enforce_memory: those that take more than their
+    memoryMB are ended. Raise ClusterError if a session of this name runs.
+    """
+    from arras_ray.actors import launch
+    from arras_ray.actors.orders import SessionOrder
+
+    name = name or f"session-{secrets.token_hex(2)}"
+    routes = session_routes(computations, client_rules)
+    names = frozenset(spec.name for spec in computations)
+    parts = {
+        spec.name: Part(
+            session=name,
+            name=spec.name,
+            dso=spec.dso,
+            target=spec.target,
+            config=spec.block,
+            routes=routes.get(spec.name, {}),
+            parties=names | {CLIENT},
+            unsupported=spec.unsupported,
+        )
+        for spec in computations
+    }
+    order = SessionOrder(tuple(computations), parts, versions(), enforce_memory)
+    try:
+        supervisor = launch.supervisor(name, order)
+    except ValueError as error:
+        raise ClusterError(
+            f"a session named {name} runs already", hint="choose another name", address=cluster.address
+        ) from error
+    return RaySession(name, SessionLink(name, supervisor, cluster), routes.get(CLIENT, {}), names, log_level)
+
+
+class RaySession(Session):
+    """A session on Ray."""
+
+    def __init__(
+        self, name: str, link: SessionLink, routes: Mapping[str, Rule], names: frozenset[str], log_level: int
+    ) -> None:
+        from arras_ray.actors.line import Store
+
+        super().__init__(name, routes, names)
+        self._link = link
+        self._names = names
+        self._log_level = log_level
+        self._reader = secrets.token_hex(8)
+        self._state: SessionState | None = None
+        self._store = Store()
+        self._lines: dict[str, Line] = {}
+        self._changed = threading.Condition()
+        self._over = threading.Event()
+        self._hurry = threading.Event()
+        """Something is about to change: the supervisor is asked often."""
+        self._paused = False
+        self._numbers: dict[str, int] = {}
+        """How many messages have come from each computation, by whatever way."""
+        self._arriving = threading.Lock()
+        self._calling = threading.local()
+        self._fetching = threading.Thread(target=self._fetch, name="fetch", daemon=True)
+        self._fetching.start()
+        threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
+
+    def call(self, content: Any, *, to: Iterable[str] = (), timeout: float | None = None) -> Message:
+        """As Session has it. A reply that comes soon takes one call of Ray's."""
+        self._calling.now = True
+        try:
+            return super().call(content, to=to, timeout=timeout)
+        finally:
+            self._calling.now = False
+
+    def status(self) -> SessionStatus:
+        """Where the session and each of its computations stand."""
+        _, _, rows = self._link.ask(self._link.supervisor.report.remote(), ASK_SECONDS)
+        counts = {name: self._actor(name).counts.remote() for name in self._lines}
+        told: dict[str, tuple[int, int, int]] = {}
+        for name, ref in counts.items():
+            with suppress(ArrasRayError):
+                told[name] = self._link.ask(ref, ASK_SECONDS)
+        state = self._state.stage if self._state is not None else "placing"
+        return SessionStatus(
+            "paused" if self._paused and state == "ready" else state,
+            tuple(
+                ComputationStatus(row.name, row.node, row.pid, row.state, *told.get(row.name, (0, 0, 0)))
+                for row in rows
+                if row.name in self._names
+            ),
+            self.stopped,
+        )
+
+    def pause(self) -> None:
+        """Let each computation stand still after the message it is at."""
+        self._pause(True)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._pause(False)
+
+    def disconnect(self) -> None:
+        """Leave; the session goes on without a client until somebody stops it."""
+        self._link.ask(self._link.supervisor.keep.remote(float("inf")))
+        self._over.set()
+        self._hurry.set()
+        self._has_stopped(Stopped("running", "", "clientDisconnect"))
+
+    def _deliver(self, receiver: str, envelope: Envelope) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: receiver in self._lines or self.stopped is not None)
+            line = self._lines.get(receiver)
+        if line is None:
+            return
+        from ray.exceptions import RayError
+
+        try:
+            if getattr(self._calling, "now", False):
+                self._calling.now = False  # of several receivers the first
+                reply = line.call(self._store.ref(envelope), envelope.number)
+                if reply is not None:
+                    self._arrives(receiver, reply)
+            else:
+                line.send(self._store.ref(envelope), envelope.number, envelope.size)
+        except RayError:
+            self.wait_stopped(STOP_SECONDS)  # who does not get messages any more has died, and that ends the session
+
+    def _shutdown(self) -> None:
+        with suppress(ArrasRayError):
+            self._link.ask(self._link.supervisor.stop.remote(CLIENT_SHUTDOWN))
+        self._hurry.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.stopped is None and self._link.error is None and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+        self._has_stopped(Stopped())
+
+    def _pause(self, paused: bool) -> None:
+        for ref in [self._actor(name).pause.remote(paused) for name in self._lines]:
+            self._link.ask(ref, ASK_SECONDS)
+        self._paused = paused
+
+    def _actor(self, name: str) -> Any:
+        return self._lines[name].actor
+
+    def _keep_alive(self) -> None:
+        """Tell the supervisor that this client lives, and hear where the session stands, until it ends."""
+        told: list[str] = []
+        while not self._over.is_set():
+            state = self._link.keep_alive()
+            if state is not None:
+                self._state = state
+                self.warnings += [text for text in state.warnings if text not in told]
+                told += state.warnings
+                self._meet(state)
+                if state.stage == "ready":
+                    self._becomes_ready()
+            error = self._link.error or (state.error if state is not None else None)
+            stopped = state.stopped if state is not None else None
+            if error is not None or stopped is not None:
+                self._end(stopped or Stopped(exec_stopped_reason=str(error), disconnect_reason=str(error)), error)
+                return
+            steady = state is not None and state.stage == "ready" and not self._hurry.is_set()
+            self._hurry.wait(KEEP_ALIVE_SECONDS) if steady else self._over.wait(LOOK_SECONDS)
+
+    def _end(self, stopped: Stopped, error: ArrasRayError | None) -> None:
+        """The session has stopped: take what was sent before, then give everything back."""
+        self._over.set()
+        self._fetching.join(LAST_SECONDS)
+        try:
+            self._link.end()
+        finally:
+            self._has_stopped(stopped, error)
+            with self._changed:
+                self._changed.notify_all()
+
+    def _meet(self, state: SessionState) -> None:
+        """Get to know the computations that have joined."""
+        import ray
+
+        from arras_ray.actors.cluster import NAMESPACE
+        from arras_ray.actors.line import Line
+
+        for joined in state.computations:
+            if joined.name not in self._lines:
+                with suppress(ValueError):  # it ended just now
+                    line = Line(ray.get_actor(f"{self.name}/{joined.name}", NAMESPACE))
+                    with self._changed:
+                        self._lines[joined.name] = line
+                        self._changed.notify_all()
+
+    def _fetch(self) -> None:
+        """Have a call waiting at each computation that returns what it has for the client."""
+        import ray
+        from ray.exceptions import RayError
+
+        asked: dict[Any, str] = {}
+        places: dict[str, tuple[int, int]] = {}
+        gone: set[str] = set()
+        while True:
+            over = self._over.is_set()
+            for name in [name for name in self._lines if name not in gone and name not in asked.values()]:
+                since, line = places.get(name, (0, 0))
+                ref = self._actor(name).fetch.remote(self._reader, since, line, 0.0 if over else FETCH_SECONDS)
+                asked[ref] = name
+            if not asked:
+                if over:
+                    return
+                time.sleep(LOOK_SECONDS)
+                continue
+            ready, _ = ray.wait(list(asked), num_returns=1, timeout=LOOK_SECONDS)
+            for ref in ready:
+                name = asked.pop(ref)
+                try:
+                    batch = ray.get(ref)
+                except RayError:  # it has ended: the supervisor tells
+                    gone.add(name)
+                    continue
+                places[name] = (batch.since, batch.line)
+                if (batch.closed or over) and not batch.messages:
+                    gone.add(name)
+                for level, text in batch.lines:
+                    if level <= self._log_level:
+                        self._hears(LogLine(name, level, text))
+                for message in batch.messages:
+                    self._arrives(name, message)
+
+    def _arrives(self, sender: str, message: Any) -> None:
+        """A message, or a reference to one, has come."""
+        import ray
+
+        envelope = message if isinstance(message, Envelope) else ray.get(message)
+        with self._arriving:
+            number = self._numbers[sender] = self._numbers.get(sender, 0) + 1
+            self._accept(numbered(envelope, number))

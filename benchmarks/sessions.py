@@ -1,0 +1,144 @@
+"""Sessions of users' computations beside bare Ray actors: starting, small messages, large ones."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+import ray
+from harness import report, say
+from session_parts import BareEcho, Block, Rally
+
+from arras_ray.actors.cluster import Cluster, connect
+from arras_ray.ray_session import RaySession, start_session
+from arras_ray.session.computation_spec import ComputationSpec, Resources
+from arras_ray.session.message import CLIENT, GenericMessage
+from arras_ray.session.routing import EVERYTHING
+
+TARGET = "session_parts:Echo"
+MB = 1 << 20
+
+
+def echoes(n: int) -> list[ComputationSpec]:
+    """So many light computations."""
+    return [
+        ComputationSpec(
+            f"echo_i{i}",
+            "python",
+            Resources(0, 0, 64 * MB),
+            dso=f"python:{TARGET}",
+            target=TARGET,
+            rules={CLIENT: EVERYTHING},
+            environment={},
+        )
+        for i in range(n)
+    ]
+
+
+def started(cluster: Cluster, n: int) -> RaySession:
+    """A session of so many, ready."""
+    specs = echoes(n)
+    return start_session(cluster, "", specs, {spec.name: EVERYTHING for spec in specs}).wait_ready(120.0)
+
+
+def starts(cluster: Cluster, sizes: list[int], runs: int) -> dict[str, Any]:
+    """Seconds from creating a session to ready, by the number of its computations."""
+    seconds: dict[str, list[float]] = {}
+    for n in sizes:
+        for _ in range(runs):
+            began = time.perf_counter()
+            session = started(cluster, n)
+            seconds.setdefault(str(n), []).append(round(time.perf_counter() - began, 3))
+            session.shutdown()
+            say(f"{n} computations: ready after {seconds[str(n)][-1]:.2f} s")
+    return {"seconds": seconds, "median": {n: statistics.median(all_) for n, all_ in seconds.items()}}
+
+
+def small(cluster: Cluster, runs: int, count: int) -> dict[str, Any]:
+    """A small message and its reply beside a call of a bare actor; two sends one way beside two calls."""
+    bare: Any = [ray.remote(BareEcho).options(num_cpus=0).remote() for _ in range(2)]
+    ray.get([actor.echo.remote("") for actor in bare])
+    figures: dict[str, list[float]] = {"call": [], "send": []}
+    microseconds: dict[str, list[float]] = {"call": [], "bare call": [], "send": [], "bare send": []}
+    with started(cluster, 2) as session:
+        text = GenericMessage("ball")
+        for _ in range(100):
+            session.call(text, to=("echo_i0",))
+        for _ in range(runs):
+            began = time.perf_counter()
+            for _ in range(count):
+                session.call(text, to=("echo_i0",))
+            ours = time.perf_counter() - began
+            began = time.perf_counter()
+            for _ in range(count):
+                ray.get(bare[0].echo.remote("ball"))
+            theirs = time.perf_counter() - began
+            figures["call"].append(ours / theirs)
+            microseconds["call"].append(ours / count * 1e6)
+            microseconds["bare call"].append(theirs / count * 1e6)
+            ours = float(session.call(Rally("echo_i1", count), to=("echo_i0",)).content.value)
+            theirs = ray.get(bare[0].rally.remote(bare[1], count))
+            figures["send"].append(ours / theirs)
+            microseconds["send"].append(ours / count * 1e6)
+            microseconds["bare send"].append(theirs / count * 1e6)
+    return {
+        "ratio": {name: round(statistics.median(all_), 3) for name, all_ in figures.items()},
+        "microseconds": {name: round(statistics.median(all_)) for name, all_ in microseconds.items()},
+    }
+
+
+def large(cluster: Cluster, runs: int, megabytes: int) -> dict[str, Any]:
+    """Seconds from before a large message is sent until it is there, beside a bare put and get."""
+    data = np.arange(megabytes * MB // 8, dtype="i8")
+    bare: Any = ray.remote(BareEcho).options(num_cpus=0).remote()
+    ray.get(bare.echo.remote(""))
+    seconds: dict[str, list[float]] = {"message": [], "put and get": []}
+    with started(cluster, 1) as session:
+        for run in range(runs + 1):
+            sent_at = time.monotonic()
+            answer = session.call(Block(data, sent_at), to=("echo_i0",))
+            ours, total = answer.content.value.split()
+            assert int(total) == int(data[:: 1 << 20].sum())
+            sent_at = time.monotonic()
+            theirs = ray.get(bare.block.remote([ray.put(data)], sent_at))
+            if run:  # the first touches fresh memory
+                seconds["message"].append(float(ours))
+                seconds["put and get"].append(theirs)
+    ratios = [a / b for a, b in zip(seconds["message"], seconds["put and get"], strict=True)]
+    return {
+        "ratio": round(statistics.median(ratios), 3),
+        "seconds": {name: round(statistics.median(all_), 4) for name, all_ in seconds.items()},
+        "megabytes": megabytes,
+    }
+
+
+def main() -> None:
+    os.environ["ARRAS_RAY_MODULES"] = "session_parts"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["starts", "small", "large"], nargs="*", default=[])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2, 8, 32])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--megabytes", type=int, default=256)
+    arguments = parser.parse_args()
+    wanted = arguments.what or ["starts", "small", "large"]
+    from arras_ray.actors import cluster as ray_cluster
+
+    ray_cluster.OBJECT_STORE_BYTES = 4 * arguments.megabytes * MB if "large" in wanted else 512 * MB
+    figures: dict[str, Any] = {}
+    with connect("local", cpus=2, memory=8 << 30) as cluster:
+        if "starts" in wanted:
+            figures["starts"] = starts(cluster, arguments.sizes, arguments.runs)
+        if "small" in wanted:
+            figures["small"] = small(cluster, max(3, arguments.runs), arguments.count)
+        if "large" in wanted:
+            figures["large"] = large(cluster, max(3, arguments.runs), arguments.megabytes)
+    report("sessions", figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -67,6 +67,7 @@ def render_session(
     resume: Checkpoint | None = None,
     deadlines: Deadlines | None = None,
     enforce_memory: bool = False,
+    ready_seconds: float | None = None,
     report: Callable[[str], None] | None = None,
 ) -> SessionRender:
     """Start a session and wait until it renders.
@@ -74,13 +75,15 @@ def render_session(
     num_mcrt overrides the length of the definition's mcrt array, num_cores the cores of each mcrt. name: of the
     session, unique in the cluster; made up if absent. time_limit: seconds from the first lease. engine:
     module:function that makes another engine than the package's. resume: what the picture begins with. deadlines: of
-    leases. enforce_memory: end computations that take more than their memoryMB. report(stage) is called for each stage
+    leases. enforce_memory: end computations that take more than their memoryMB. ready_seconds: how long the session may
+    take until it renders; else any time, as long as it gives signs of life. report(stage) is called for each stage
     on the way: placing, loading, compiling, rendering.
 
     Raise ResourcesError, ReadyTimeout, SceneError, ClusterError or ComputationError; nothing of the session is left.
     """
     from arras_ray.actors import launch
     from arras_ray.actors.mcrt import ENGINE
+    from arras_ray.actors.nodes import own_node
     from arras_ray.actors.orders import Order
 
     computations = definition.expand(num_mcrt)
@@ -98,6 +101,7 @@ def render_session(
         earlier_ends=resume.begun if resume is not None else (),
         enforce_memory=enforce_memory,
         deadlines=deadlines or Deadlines(),
+        client_node=own_node(),
     )
     tell = report or (lambda stage: None)
     tell("placing")
@@ -109,7 +113,7 @@ def render_session(
         ) from error
     render = SessionRender(session, supervisor, cluster)
     try:
-        render.start(tell)
+        render.start(tell, ready_seconds)
     except BaseException:
         with suppress(Exception):  # the first error is the one to tell
             render.close()
@@ -142,7 +146,7 @@ class SessionRender:
         self._settled = False
         self._closed = threading.Event()
 
-    def start(self, tell: Callable[[str], None]) -> None:
+    def start(self, tell: Callable[[str], None], ready_seconds: float | None = None) -> None:
         """Wait until the session is placed, its first mcrts are ready and the render begins."""
         began = time.monotonic()
         told: list[str] = []
@@ -158,7 +162,8 @@ class SessionRender:
                 break
             silent = state.silent if state is not None and stage != "placing" else time.monotonic() - began
             limits = {"placing": READY_SECONDS, "compiling": COMPILE_SECONDS}
-            if silent > limits.get(stage, SILENT_SECONDS):
+            late = ready_seconds is not None and time.monotonic() - began > ready_seconds
+            if late or (ready_seconds is None and silent > limits.get(stage, SILENT_SECONDS)):
                 raise ReadyTimeout(
                     f"session {self.name} was not ready in time: it is still {stage}",
                     hint="the nodes may be busy; `ray status` shows what runs",

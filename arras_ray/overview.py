@@ -175,35 +175,25 @@ class Sessions:
         """
         import ray
 
-        from arras_ray.client import SessionRender
+        from arras_ray.session_link import SessionLink
 
         supervisor = self._supervisor(name)
-        deadline = time.monotonic() + (LEAVE_SECONDS if self._fail(name) else 0.0)
-        while name in self.names() and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+        with suppress(ComputationError):  # it would not hear that it is to end: what it has made is found by its name
+            reason = f"session {name} was ended by somebody else (arras-ray stop)"
+            told = self._ask(name, supervisor.dismiss.remote(reason))
+            deadline = time.monotonic() + (LEAVE_SECONDS if told else 0.0)
+            while name in self.names() and time.monotonic() < deadline:
+                time.sleep(LOOK_SECONDS)
         if name in self.names():
             try:
                 self._ask(name, supervisor.state.remote())
-            except ComputationError:  # it would not hear that it is to end; what it has made is found by its name
+            except ComputationError:
                 ray.kill(supervisor)
-            SessionRender(name, supervisor, self._cluster).close()
+            SessionLink(name, supervisor, self._cluster).end()
         if name in self.names():
             raise ComputationError(
                 f"session {name} does not end", hint="the head may hang: `ray status` tells", how="silent"
             )
-
-    def _fail(self, name: str) -> bool:
-        """Let a render fail, which its client notices within a second; False if it has not begun yet."""
-        import ray
-
-        from arras_ray.actors.cluster import NAMESPACE
-
-        try:
-            dispatch: Any = ray.get_actor(f"{name}/dispatch", NAMESPACE)
-        except ValueError:
-            return False
-        dispatch.fail.remote(f"session {name} was ended by somebody else (arras-ray stop)")
-        return True
 
     def _supervisor(self, name: str) -> Any:
         import ray

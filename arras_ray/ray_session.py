@@ -51,6 +51,7 @@ def start_session(
     memoryMB are ended. Raise ClusterError if a session of this name runs.
     """
     from arras_ray.actors import launch
+    from arras_ray.actors.nodes import own_node
     from arras_ray.actors.orders import SessionOrder
 
     name = name or f"session-{secrets.token_hex(2)}"
@@ -69,7 +70,7 @@ def start_session(
         )
         for spec in computations
     }
-    order = SessionOrder(tuple(computations), parts, versions(), enforce_memory)
+    order = SessionOrder(tuple(computations), parts, versions(), enforce_memory, client_node=own_node())
     try:
         supervisor = launch.supervisor(name, order)
     except ValueError as error:

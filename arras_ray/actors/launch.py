@@ -37,6 +37,7 @@ THREADS = {"add": min(4, os.cpu_count() or 1), "outbox": 4, "calls": 4}
 than there are cores only wait for each other. As many clients may wait for a computation's messages at a time."""
 
 CONTROL = ("join", "ping")
+TOLD = ("keep_alive", "state", "report", "dismiss")
 
 GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
     Mcrt: {"render": ("render",), "control": (*CONTROL, "cancel", "attach")},
@@ -54,8 +55,14 @@ GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
         "control": (*CONTROL, "own", "counts", "pause", "stop"),
     },
     Keeper: {"control": CONTROL},
-    RenderSupervisor: {"control": ("keep_alive", "state", "report", "saved", "scale"), "end": ("end", "settle")},
-    SessionSupervisor: {"control": ("keep_alive", "state", "report", "stop", "keep"), "end": ("end", "settle")},
+    RenderSupervisor: {
+        "control": (*TOLD, "saved", "scale"),
+        "end": ("end", "settle"),
+    },
+    SessionSupervisor: {
+        "control": (*TOLD, "stop", "keep"),
+        "end": ("end", "settle"),
+    },
 }
 """Methods by concurrency group; the others run one after the other in the actor's own."""
 

@@ -28,6 +28,9 @@ class AnyOrder(Protocol):
     @property
     def client_seconds(self) -> float: ...
 
+    @property
+    def client_node(self) -> str: ...
+
 
 @dataclass(frozen=True)
 class Order:
@@ -51,6 +54,8 @@ class Order:
     enforce_memory: bool = False
     save_seconds: float = 5.0
     client_seconds: float = 10.0
+    client_node: str = ""
+    """Id of the node the client is on, for computations that are to be there, or not to."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,7 @@ class SessionOrder:
     enforce_memory: bool = False
     client_seconds: float = 10.0
     num_cores: int | None = None
-    labels: Mapping[str, Any] = field(default_factory=dict)
-    """What the client says the session is for: production, shot, ..."""
+    client_node: str = ""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,13 @@ class RenderSupervisor(Supervisor):
             return f"{who} {'when their leases are finished' if drain else 'now'}"
         return "nothing to change"
 
+    def dismiss(self, reason: str) -> bool:
+        """Let the render fail, which its client notices within a second. False if it has not begun yet."""
+        actor = self._roster.dispatch.actor
+        if actor is not None:
+            actor.fail.remote(reason)
+        return actor is not None
+
     def _stage(self) -> str:
         if self._error is not None:
             return "failed"

@@ -99,7 +99,9 @@ class Member:
 class Roster:
     """The members of `session`. Placing raises ResourcesError."""
 
-    def __init__(self, session: str, computations: Sequence[ComputationSpec], num_cores: int | None) -> None:
+    def __init__(
+        self, session: str, computations: Sequence[ComputationSpec], num_cores: int | None, client_node: str = ""
+    ) -> None:
         self.session = session
         self.members: dict[str, Member] = {c.name: Member(c) for c in computations}
         self.lost_nodes: set[str] = set()
@@ -108,6 +110,7 @@ class Roster:
         """Bundles of the first group whose mcrts were not wanted any more: they cannot be given back alone."""
         self._first = tuple(computations)
         self._num_cores = num_cores
+        self._client_node = client_node
 
     @property
     def dispatch(self) -> Member:
@@ -148,12 +151,19 @@ class Roster:
             time.sleep(0.1)
 
     def _reserve(self) -> Any:
-        placement = place(self._first, nodes(), self._num_cores)
+        placement = place(self._first, nodes(), self._num_cores, client_node=self._client_node)
         group, places = groups.make(self.session, placement.placed)
         for placed, where in zip(placement.placed, places, strict=True):
             member = self.members[placed.computation.name]
             member.place, member.node = where, placed.node.name
         return group
+
+    def leave_without_place(self) -> list[str]:
+        """Forget the members that found no place because their array may be shorter; returns their names."""
+        names = [name for name, member in self.members.items() if member.place is None]
+        for name in names:
+            del self.members[name]
+        return names
 
     def adopt(self) -> bool:
         """Take over what an earlier supervisor has made; False if there is no group yet, or only half of one."""
@@ -161,10 +171,14 @@ class Roster:
 
         found = groups.find(self.session)
         first = found.get(self.session, [])
-        if len(first) != len(self._first):
+        placed = list(self._first)
+        for computation in [c for c in reversed(placed) if c.array_min]:
+            if len(placed) > len(first):
+                placed.remove(computation)
+        if len(first) != len(placed):
             groups.remove(self.session)
             return False
-        for computation, where in zip(self._first, first, strict=True):
+        for computation, where in zip(placed, first, strict=True):
             self.members[computation.name].place = where if where.node_id else None
         for group in sorted(set(found) - {self.session}, key=_natural):
             name, (where, *_) = group.split("/")[-2], found[group]
@@ -206,7 +220,7 @@ class Roster:
                 member.place, member.node = where, names_of_nodes().get(where.node_id, "")
                 return
         known = [node for node in nodes() if node.id not in self.lost_nodes]
-        placement = place((member.computation,), known, self._num_cores)
+        placement = place((member.computation,), known, self._num_cores, client_node=self._client_node)
         _, (where,) = groups.make(f"{self.session}/{member.name}/{member.life}", placement.placed)
         member.place, member.node = where, placement.placed[0].node.name
 

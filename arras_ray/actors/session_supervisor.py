@@ -16,7 +16,7 @@ from arras_ray.actors.handshake import Joined, Pulse, refuse_other_versions
 from arras_ray.actors.orders import SessionOrder, SessionState
 from arras_ray.actors.reasons import sentence
 from arras_ray.actors.roster import ABSENT, LOADING, READY, STARTING, Member
-from arras_ray.actors.supervisor import Supervisor
+from arras_ray.actors.supervisor import LEAVE_SECONDS, Supervisor
 from arras_ray.errors import ArrasRayError, ComputationError
 from arras_ray.session.endings import CLIENT_SHUTDOWN, Stopped, computation_ended, exit_words
 
@@ -52,6 +52,11 @@ class SessionSupervisor(Supervisor):
         """Begin to stop. The state tells when everybody has."""
         self._stop(Stopped(exec_stopped_reason=reason, disconnect_reason=reason))
 
+    def dismiss(self, reason: str) -> bool:
+        """Begin to stop, for this reason."""
+        self.stop(reason)
+        return True
+
     def keep(self, seconds: float) -> None:
         """From now on the session may be without a client for so long."""
         self._client_seconds = seconds
@@ -76,10 +81,12 @@ class SessionSupervisor(Supervisor):
                     self._ask_to_join(member)
             return
         self._roster.reserve_now(self._ended.is_set)
+        for name in self._roster.leave_without_place():
+            self._tell(f"{name} found no place, and its array may be shorter: the session goes without it")
 
     def _step(self) -> None:
         if self._stopping is not None:
-            self._bring_to_a_stop(self._stopping)
+            self._bring_to_a_stop()
             return
         members = self._roster.members.values()
         if not self._started:
@@ -176,8 +183,10 @@ class SessionSupervisor(Supervisor):
             self._stop_at = time.monotonic()
             self._stopping = stopped
 
-    def _bring_to_a_stop(self, stopped: Stopped) -> None:
+    def _bring_to_a_stop(self) -> None:
         waited = time.monotonic() - self._stop_at
+        if waited > 3 * STOP_SECONDS + LEAVE_SECONDS:  # no client has come to take the session down
+            self._client_seconds = 0.0
         step = min(2, int(waited / STOP_SECONDS))
         for member in list(self._roster.members.values()):
             if member.name in self._done:

@@ -56,7 +56,7 @@ class Supervisor(ABC):
         context = ray.get_runtime_context()
         self._again: bool = context.was_current_actor_reconstructed
         self._calls = Calls()
-        self._roster = Roster(session, order.computations, order.num_cores)
+        self._roster = Roster(session, order.computations, order.num_cores, order.client_node)
         self._health = Health(
             self._roster,
             self._calls,
@@ -133,6 +133,10 @@ class Supervisor(ABC):
         self._ended.set()
         self._stopped.wait(STOP_SECONDS)
         take_down(self.session)
+
+    @abstractmethod
+    def dismiss(self, reason: str) -> bool:
+        """Somebody else ends the session. Whether its client will hear of it, take what there is, and end it."""
 
     @abstractmethod
     def _stage(self) -> str:

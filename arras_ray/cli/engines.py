@@ -149,6 +149,7 @@ class RayStarter(Starter):
                 num_cores=self.wishes.num_cores,
                 time_limit=self.wishes.time_limit,
                 enforce_memory=self.wishes.enforce_memory,
+                ready_seconds=self.wishes.ready_seconds,
                 resume=resume,
                 report=self._hear_stage,
             )

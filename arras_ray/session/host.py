@@ -68,7 +68,7 @@ class Host:
     def __init__(
         self,
         part: Part,
-        outlet: Callable[[str, Envelope], None],
+        outlet: Callable[[str, Envelope], object],
         *,
         handled: Callable[[Envelope], None] | None = None,
         posted: Callable[[Envelope], None] | None = None,

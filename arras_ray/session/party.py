@@ -46,7 +46,7 @@ class Party:
         name: str,
         routes: Mapping[str, Rule],
         others: frozenset[str],
-        outlet: Callable[[str, Envelope], None],
+        outlet: Callable[[str, Envelope], object],
         *,
         initial_credit: int = OFF,
         returns_credit: bool = False,
@@ -199,6 +199,8 @@ class Party:
                     raise MessageError(f"a CreditUpdate from {envelope.sender} cannot be meant: {error}") from error
                 if frame is not None:
                     self._let_out(connection, envelope.sender, frame)
+            if frame is not None and self._posted is not None:
+                self._posted(frame)
         finally:
             self.done(envelope)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from arras_ray.actors import parent
 from arras_ray.messages import Ended
+from arras_ray.session.log_line import read_line
 
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS", "SIGTRAP")
 """Signals that a process brings upon itself."""
@@ -211,9 +212,9 @@ def _last_record(logs: Path, computation: str, pid: int) -> dict[str, Any] | Non
 
 
 def _tail(path: Path) -> Iterator[str]:
-    for line in _last_bytes(path, TAIL_BYTES).decode(errors="replace").splitlines():
+    for line in _last_bytes(path, TAIL_BYTES).decode(errors="replace").split("\n"):
         if line.strip() and not line.startswith(NOISE):
-            yield line.rstrip()[:LINE_LENGTH]
+            yield read_line(line.rstrip(), 0)[1][:LINE_LENGTH]
 
 
 def _last_bytes(path: Path, count: int) -> bytes:

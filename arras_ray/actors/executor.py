@@ -1,13 +1,14 @@
 """executor: runs a user's computation of a session, in a process of its own.
 
-`initialize` and then `run` have the main thread, as long as the computation lives. A computation that cannot go on ends
-the process, with an exit code that tells why (see session/endings.py).
+`initialize` and then `run` have a thread as long as the computation lives (not the main one, which is Ray's). One that
+cannot go on ends the process, with an exit code that tells why (see session/endings.py).
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +33,8 @@ class Executor:
     """Runs the computation that `part` names. life tells it from those before it in its place."""
 
     def __init__(self, name: str, session: str, life: int, part: Part, working_directory: str = "") -> None:
+        # Ray's own handler waits for the main thread, which is Ray's: the computation has another one.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self.name = name
         self.session = session
         self._life = life

@@ -11,15 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from arras_ray.actors.ends import LINE_LENGTH, NOISE
+from arras_ray.session.log_line import STDERR_LEVEL, STDOUT_LEVEL, MarkingFormatter, read_line
 
 LOOK_SECONDS = 0.1
-
-LEVELS = {logging.CRITICAL: 0, logging.ERROR: 1, logging.WARNING: 2, logging.INFO: 3, logging.DEBUG: 4}
-"""Arras' levels of Python's; what is below is a trace, 5."""
-
-STDOUT_LEVEL, STDERR_LEVEL = 3, 2
-MARK = "arras-log "
-"""Begins a line that says its own level: MARK, a digit, a space."""
 
 MOST_BYTES = 1 << 20
 """Of a file at a look; a computation that writes faster loses lines in the middle."""
@@ -36,7 +30,7 @@ class WorkerLog:
     def start(self) -> None:
         """From here on; also Python's logging goes to stderr, with its levels."""
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_Formatter())
+        handler.setFormatter(MarkingFormatter())
         root = logging.getLogger()
         root.addHandler(handler)
         root.setLevel(logging.DEBUG)
@@ -81,18 +75,5 @@ class _File:
         self._at = size
         *whole, self._rest = data.split(b"\n")
         texts = [line.decode(errors="replace").rstrip() for line in whole]
-        return [self._levelled(text) for text in texts if text and not text.startswith(NOISE)]
-
-    def _levelled(self, text: str) -> tuple[int, str]:
-        if text.startswith(MARK) and text[len(MARK) : len(MARK) + 1].isdigit():
-            return int(text[len(MARK)]), text[len(MARK) + 2 :][:LINE_LENGTH]
-        return self._level, text[:LINE_LENGTH]
-
-
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        level = next((LEVELS[at] for at in sorted(LEVELS, reverse=True) if record.levelno >= at), 5)
-        text = f"{record.getMessage()}"
-        if record.exc_info:
-            text = f"{text}\n{self.formatException(record.exc_info)}"
-        return "\n".join(f"{MARK}{level} {line}" for line in text.splitlines())
+        levelled = [read_line(text, self._level) for text in texts if text and not text.startswith(NOISE)]
+        return [(level, text[:LINE_LENGTH]) for level, text in levelled]

@@ -11,11 +11,13 @@ with join_cluster() as cluster:
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arras_ray.errors import ClusterError, ComputationError, UsageError
+from arras_ray.session.log_line import STDERR_LEVEL, LogLine
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
@@ -28,6 +30,7 @@ LEAVE_SECONDS = 10.0
 that does not exist any more is noticed by the supervisor in the same time."""
 
 LOOK_SECONDS = 0.05
+FOLLOW_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,50 @@ class Sessions:
             raise UsageError(f"a session needs an mcrt at least, not {num_mcrt}")
         sentence: str = self._ask(name, self._supervisor(name).scale.remote(num_mcrt, drain))
         return sentence
+
+    def log(self, name: str, computation: str | None = None, *, follow: bool = False) -> Iterator[LogLine]:
+        """Lines that a session's computations wrote (one of them, if named), as far as their nodes keep them; of those
+        that ended unasked the last ones. follow: go on until the session ends.
+
+        Raise UsageError for a session or a computation that is not there, ComputationError for one that does not
+        answer.
+        """
+        import ray
+        from ray.exceptions import RayError
+
+        from arras_ray.actors import launch
+
+        supervisor = self._supervisor(name)
+        places: dict[tuple[str, int], tuple[int, int]] = {}
+        told: set[str] = set()
+        while True:
+            try:
+                state = self._ask(name, supervisor.state.remote())
+            except ComputationError:
+                if follow and places and name not in self.names():
+                    return
+                raise
+            known = {joined.name for joined in state.computations} | {end.computation for end in state.ends}
+            if computation is not None and computation not in known and not places:
+                raise UsageError(f"session {name} has no computation {computation}", hint=f"it has {', '.join(known)}")
+            for end in state.ends:
+                if computation in (None, end.computation) and end.computation not in told:
+                    told.add(end.computation)
+                    yield from (LogLine(end.computation, STDERR_LEVEL, text) for text in end.log)
+            asked = {
+                joined: launch.keeper(name, joined.node_id).log.remote(
+                    joined.pid, places.get((joined.name, joined.pid), (0, 0))
+                )
+                for joined in state.computations
+                if computation in (None, joined.name)
+            }
+            for joined, ref in asked.items():
+                with suppress(RayError):  # its node is lost
+                    lines, places[joined.name, joined.pid] = ray.get(ref, timeout=ANSWER_SECONDS)
+                    yield from (LogLine(joined.name, level, text) for level, text in lines)
+            if not follow:
+                return
+            time.sleep(FOLLOW_SECONDS)
 
     def stop(self, name: str) -> None:
         """End a session. Its client is told first and gets LEAVE_SECONDS to take the picture so far.

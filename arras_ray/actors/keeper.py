@@ -6,6 +6,10 @@ The supervisor does this by itself for its own node.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+from arras_ray.actors import parent, worker_log
 from arras_ray.actors.ends import End, end_process, find_end, signal_process
 from arras_ray.actors.handshake import Heart, Joined, Pulse, join
 
@@ -40,3 +44,7 @@ class Keeper:
     def signal_process(self, pid: int, started: float, number: int) -> None:
         """Send a process a signal."""
         signal_process(pid, started, number)
+
+    def log(self, pid: int, at: tuple[int, int]) -> tuple[worker_log.Lines, tuple[int, int]]:
+        """What a process wrote after `at` (at first 0, 0), and what to ask with for more."""
+        return worker_log.read_process(Path(parent.logs_folder(sys.argv)), pid, at)

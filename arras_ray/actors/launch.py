@@ -54,7 +54,7 @@ GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
         "outbox": ("fetch",),
         "control": (*CONTROL, "own", "counts", "pause", "stop"),
     },
-    Keeper: {"control": CONTROL},
+    Keeper: {"control": CONTROL, "log": ("log",)},
     RenderSupervisor: {
         "control": (*TOLD, "saved", "scale"),
         "end": ("end", "settle"),

@@ -21,7 +21,7 @@ from arras_ray.cli.options import Settings
 from arras_ray.cli.render_command import render
 from arras_ray.cli.report import known_error
 from arras_ray.cli.session_command import session
-from arras_ray.cli.sessions_command import ps, scale, stop
+from arras_ray.cli.sessions_command import logs, ps, scale, stop
 from arras_ray.cli.warm_command import warm
 from arras_ray.errors import ArrasRayError, Interrupted, UsageError
 
@@ -35,6 +35,7 @@ def cli() -> None:
 cli.add_command(render)
 cli.add_command(debug_pixel)
 cli.add_command(ps)
+cli.add_command(logs)
 cli.add_command(scale)
 cli.add_command(session)
 cli.add_command(stop)

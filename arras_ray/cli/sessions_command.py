@@ -1,4 +1,4 @@
-"""`arras-ray ps`, `stop` and `scale`: the sessions of a cluster, from any machine that is a node of it."""
+"""`arras-ray ps`, `logs`, `stop` and `scale`: the sessions of a cluster, from any machine that is a node of it."""
 
 from __future__ import annotations
 
@@ -67,6 +67,23 @@ def scale(session: str, num_mcrt: int, drain: bool, address: str | None) -> None
     with opened(address) as (_, sessions):
         sentence = sessions.scale(session, num_mcrt, drain=drain)
     click.echo(f"session {session}: {sentence}")
+
+
+@click.command()
+@click.argument("session")
+@click.argument("computation", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the session ends, or Ctrl-C.")
+@click.option(
+    "-l", "--log-level", type=click.IntRange(0, 5), default=5, help="Lines up to this level, 0 to 5. Default: all."
+)
+@address_option
+@debug_option
+def logs(session: str, computation: str | None, follow: bool, log_level: int, address: str | None) -> None:
+    """Show what a session's computations wrote."""
+    with opened(address) as (_, sessions):
+        for line in sessions.log(session, computation, follow=follow):
+            if line.level <= log_level:
+                click.echo(f"{line.computation}: {line.text}")
 
 
 @contextmanager

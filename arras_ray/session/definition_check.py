@@ -46,7 +46,6 @@ def _of_blocks(
     expansion = definition.expansion(num_mcrt, dso)
     for base in expansion.blocks:
         yield from _tried(partial(expansion.elements, base))
-        yield from _tried(partial(expansion.most, base))
 
 
 def _tried(read: Callable[[], object]) -> Iterator[DefinitionError]:

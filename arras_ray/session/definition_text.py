@@ -198,6 +198,7 @@ class Source:
 
     def _error(self, message: str, offset: int | None, hint: str, **fields: str | None) -> DefinitionError:
         line, column = (None, None) if offset is None else self._line_and_column(offset)
+        message = "".join(c if c.isprintable() else "?" for c in message)  # it may quote what a terminal would obey
         return DefinitionError(message, hint=hint, file=self.file or None, line=line, column=column, **fields)
 
     def _line_and_column(self, offset: int) -> tuple[int, int]:

@@ -19,6 +19,9 @@ MAX_COMPUTATIONS = 10_000
 MAX_VALUES = 2_000_000
 """Values in the blocks of all computations together."""
 
+MAX_CONNECTIONS = 1_000_000
+"""Pairs of a sender and a receiver: arrays that talk to each other make many."""
+
 MAX_BLOCK_DEPTH = 200
 """Levels within a block, which has to travel to its process."""
 
@@ -48,7 +51,7 @@ class Expansion:
         self.blocks = {name: computations.object(name) for name in computations.value if name != CLIENT}
         self._has_requirements = any("requirements" in block for block in self.blocks.values())
         self.lengths = {base: self._length(base) for base in self.blocks}
-        self._override(num_mcrt)
+        self._overridden = self._override(num_mcrt)
         self._measure()
 
     def computations(self) -> tuple[ComputationSpec, ...]:
@@ -62,11 +65,16 @@ class Expansion:
             seen.add(one.name)
         if not found:
             raise self._source.error(("computations",), "there are no computations")
+        connections = sum((self.lengths.get(source) or 1) for one in found for source in one.rules)
+        if connections > MAX_CONNECTIONS:
+            message = f"{connections} connections are more than a session may have"
+            raise self._source.error(("computations",), message, f"Stay below {MAX_CONNECTIONS}: accept from fewer.")
         entry = max((i for i, one in enumerate(found) if one.entry), default=0)
         return tuple(replace(one, entry=i == entry) if one.entry or i == entry else one for i, one in enumerate(found))
 
     def elements(self, base: str) -> list[ComputationSpec]:
         """The computations of one block. entry: whether it says so."""
+        self._check_limits(base)
         block, length = self.blocks[base], self.lengths[base]
         least = self._whole(block, "arrayMin") if length is not None and "arrayMin" in block else 0
         if not self._has_variables[base]:
@@ -128,34 +136,41 @@ class Expansion:
             )
         if "arrayExpand" not in block:
             return None
-        length = self._whole(block, "arrayExpand")
+        return self._whole(block, "arrayExpand")
+
+    def _check_limits(self, base: str) -> None:
+        """Refuse an array that is smaller or larger than it says it may be."""
+        block, length, most = self.blocks[base], self.lengths[base], self.most(base)
+        if length is None or base == self._overridden:
+            return
         if "arrayMin" in block and self._whole(block, "arrayMin") > length:
             block.fail("arrayMin", f"arrayMin {block.value['arrayMin']:g} is above arrayExpand {length}")
-        most = self.most(base)
         if most is not None and most < length:
             block.fail("arrayMax", f"arrayMax {most} is below arrayExpand {length}")
-        return length
 
-    def _override(self, num_mcrt: int | None) -> None:
-        """Set the length of the mcrt array."""
+    def _override(self, num_mcrt: int | None) -> str | None:
+        """Set the length of the mcrt array, whose block is returned.
+
+        A session's only mcrt becomes an array where several are wanted, as arras_render makes it.
+        """
         if num_mcrt is None:
-            return
+            return None
         if num_mcrt < 1:
             raise DefinitionError(f"a session cannot have {num_mcrt} mcrts", hint="Ask for at least one.")
         mcrts = [base for base in self.blocks if self.kind(base) == "mcrt"]
         arrays = [base for base in mcrts if self.lengths[base] is not None]
-        if len(arrays) == 1:
-            self.lengths[arrays[0]] = num_mcrt
-        elif arrays:
+        if len(arrays) > 1:
             message = f"--num-mcrt could mean any of {', '.join(arrays)}"
             raise self._source.error(("computations", arrays[1]), message, "Set arrayExpand there.")
-        elif num_mcrt > 1:
-            has = "one mcrt" if len(mcrts) == 1 else f"{len(mcrts)} single mcrts" if mcrts else "no mcrt"
-            raise self._source.error(
-                ("computations",),
-                f"the session has {has}, not {num_mcrt}: none of its blocks is an mcrt array",
-                'Use a session with an array, such as mcrt_progressive_n, or add "arrayExpand".',
-            )
+        if not arrays and num_mcrt == 1:
+            return None
+        if not arrays and len(mcrts) != 1:
+            has = f"{len(mcrts)} mcrts, none of which is an array" if mcrts else "no mcrt"
+            hint = 'Use a session with an array, such as mcrt_progressive_n, or add "arrayExpand".'
+            raise self._source.error(("computations",), f"--num-mcrt {num_mcrt}: the session has {has}", hint)
+        base = (arrays or mcrts)[0]
+        self.lengths[base] = num_mcrt
+        return base
 
     def _measure(self) -> None:
         """Refuse what would fill the memory, and find the blocks that have variables."""

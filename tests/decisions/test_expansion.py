@@ -73,16 +73,29 @@ def test_num_mcrt_overrides_the_array() -> None:
     assert len(d.expand()) == 5
 
 
-def test_num_mcrt_needs_an_array_to_override() -> None:
-    single = definition(mcrt=MCRT, merge=MERGE)
-    assert len(single.expand(1)) == 2
-    with pytest.raises(DefinitionError, match="has one mcrt, not 2"):
-        single.expand(2)
+def test_num_mcrt_makes_an_array_of_a_sessions_only_mcrt() -> None:
+    single = definition(mcrt=MCRT | {"n": "$arrayIndex"}, merge=MERGE)
+    assert [c.name for c in single.expand(1)] == ["mcrt", "merge"]
+    assert [(c.name, c.block.get("n")) for c in single.expand(2)] == [("mcrt_i0", 0), ("mcrt_i1", 1), ("merge", None)]
+
+
+def test_num_mcrt_that_could_mean_anything_is_refused() -> None:
     several = definition(a=MCRT | {"arrayExpand": 1}, b=MCRT | {"arrayExpand": 1})
     with pytest.raises(DefinitionError, match="could mean any of a, b"):
         several.expand(3)
+    with pytest.raises(DefinitionError, match="has 2 mcrts, none of which is an array"):
+        definition(a=MCRT, b=MCRT).expand(3)
+    with pytest.raises(DefinitionError, match="has no mcrt"):
+        definition(merge=MERGE).expand(3)
     with pytest.raises(DefinitionError, match="cannot have 0 mcrts"):
-        single.expand(0)
+        several.expand(0)
+
+
+def test_num_mcrt_is_not_bound_by_the_files_limits() -> None:
+    d = definition(mcrt=MCRT | {"arrayExpand": 4, "arrayMin": 2, "arrayMax": 4})
+    assert [len(d.expand(n)) for n in (1, 3, 9)] == [1, 3, 9]
+    changed = definition(mcrt=MCRT | {"arrayExpand": 14, "arrayMax": 4})
+    assert len(changed.expand(2)) == 2
 
 
 @pytest.mark.parametrize("length", [1e9, 10**9, 10_001, 0, -1, 2.5, 1e300, 10**400, True, "4", None, [4]])
@@ -370,6 +383,13 @@ def test_rules_are_read_and_reach_all_elements() -> None:
         "mcrt_i1": {"merge": ({"PartialFrame"}, set())},
         "merge": {"(client)": (set(), set())},
     }
+
+
+def test_refuses_more_connections_than_can_be_made() -> None:
+    everybody = MCRT | {"arrayExpand": 2000, "messages": {"mcrt": "*"}}
+    with pytest.raises(DefinitionError, match="4000000 connections are more"):
+        definition(mcrt=everybody).expand()
+    assert len(definition(mcrt=everybody).expand(900)) == 900
 
 
 def test_a_definition_without_a_client_sends_it_nothing() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from arras_ray.errors import ArrasRayError, ClusterError
+from arras_ray.errors import ArrasRayError, ClusterError, UsageError
 from arras_ray.session.computation_spec import ComputationSpec, session_routes
 from arras_ray.session.endings import CLIENT_SHUTDOWN, Stopped
 from arras_ray.session.handle import INFO, ComputationStatus, LogLine, Session, SessionStatus
@@ -29,6 +29,11 @@ LOOK_SECONDS = 0.05
 FETCH_SECONDS = 10.0
 """The longest a computation keeps a client waiting for news."""
 
+CLIENT_SECONDS = 10.0
+"""A client that has not been heard for so long is gone."""
+
+DISCONNECTED, SESSION_DELETED = "clientDisconnect", "sessionDeleted"
+
 STOP_SECONDS = 20.0
 """The stop sequence takes 15 s at most."""
 
@@ -44,11 +49,13 @@ def start_session(
     *,
     log_level: int = INFO,
     enforce_memory: bool = False,
+    keep: bool = False,
 ) -> RaySession:
     """Start a session of users' computations; returns at once. name: empty for one of its own.
 
     log_level: what computations write is heard up to this level. enforce_memory: those that take more than their
-    memoryMB are ended. Raise ClusterError if a session of this name runs.
+    memoryMB are ended. keep: it goes on when its client is gone, until somebody stops it. Raise ClusterError if a
+    session of this name runs.
     """
     from arras_ray.actors import launch
     from arras_ray.actors.nodes import own_node
@@ -70,25 +77,62 @@ def start_session(
         )
         for spec in computations
     }
-    order = SessionOrder(tuple(computations), parts, versions(), enforce_memory, client_node=own_node())
+    order = SessionOrder(
+        tuple(computations),
+        parts,
+        routes.get(CLIENT, {}),
+        versions(),
+        enforce_memory,
+        client_seconds=float("inf") if keep else CLIENT_SECONDS,
+        client_node=own_node(),
+    )
     try:
         supervisor = launch.supervisor(name, order)
     except ValueError as error:
         raise ClusterError(
             f"a session named {name} runs already", hint="choose another name", address=cluster.address
         ) from error
-    return RaySession(name, SessionLink(name, supervisor, cluster), routes.get(CLIENT, {}), names, log_level)
+    return RaySession(name, SessionLink(name, supervisor, cluster), order.client_routes, names, log_level)
+
+
+def attach_session(cluster: Cluster, name: str, *, watch: bool = False, log_level: int = INFO) -> RaySession:
+    """Come back to a session as its client, which gets what was not fetched before; or `watch` it: hear what its client
+    hears from now on, and change nothing. Raise UsageError where there is none, or one that renders."""
+    import ray
+
+    from arras_ray.actors.cluster import NAMESPACE
+
+    try:
+        supervisor: Any = ray.get_actor(f"{name}/supervisor", NAMESPACE)
+    except ValueError:
+        raise UsageError(f"there is no session {name}", hint="`arras-ray ps` lists those there are") from None
+    if not hasattr(supervisor, "terms"):
+        raise UsageError(f"session {name} is a render, which has no messages for clients")
+    link = SessionLink(name, supervisor, cluster)
+    names, routes = link.ask(supervisor.terms.remote())
+    if not watch:
+        link.ask(supervisor.keep.remote(CLIENT_SECONDS))
+    return RaySession(name, link, routes, names, log_level, comes_back=not watch, watches=watch)
 
 
 class RaySession(Session):
-    """A session on Ray."""
+    """A session on Ray. comes_back: another client had it before. watches: it is somebody else's."""
 
     def __init__(
-        self, name: str, link: SessionLink, routes: Mapping[str, Rule], names: frozenset[str], log_level: int
+        self,
+        name: str,
+        link: SessionLink,
+        routes: Mapping[str, Rule],
+        names: frozenset[str],
+        log_level: int,
+        *,
+        comes_back: bool = False,
+        watches: bool = False,
     ) -> None:
         from arras_ray.actors.line import Store
 
-        super().__init__(name, routes, names)
+        super().__init__(name, {} if watches else routes, names)
+        self._comes_back, self._watches = comes_back, watches
         self._link = link
         self._names = names
         self._log_level = log_level
@@ -103,8 +147,12 @@ class RaySession(Session):
         self._paused = False
         self._numbers: dict[str, int] = {}
         """How many messages have come from each computation, by whatever way."""
+        self._begins: dict[str, int] = {}
+        """Number of the message of each that was the last before this client."""
         self._arriving = threading.Lock()
         self._calling = threading.local()
+        if comes_back or watches:
+            self._meet(link.ask(link.supervisor.state.remote()))
         self._fetching = threading.Thread(target=self._fetch, name="fetch", daemon=True)
         self._fetching.start()
         threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
@@ -146,12 +194,17 @@ class RaySession(Session):
 
     def disconnect(self) -> None:
         """Leave; the session goes on without a client until somebody stops it."""
-        self._link.ask(self._link.supervisor.keep.remote(float("inf")))
+        if not self._watches:
+            self._link.ask(self._link.supervisor.keep.remote(float("inf")))
         self._over.set()
         self._hurry.set()
-        self._has_stopped(Stopped("running", "", "clientDisconnect"))
+        self._has_stopped(Stopped("running", "", DISCONNECTED))
 
     def _deliver(self, receiver: str, envelope: Envelope) -> None:
+        if self._watches:
+            if envelope.name == "CreditUpdate":  # its client returns it
+                return
+            raise UsageError(f"who watches session {self.name} cannot send to it")
         with self._changed:
             self._changed.wait_for(lambda: receiver in self._lines or self.stopped is not None)
             line = self._lines.get(receiver)
@@ -171,6 +224,9 @@ class RaySession(Session):
             self.wait_stopped(STOP_SECONDS)  # who does not get messages any more has died, and that ends the session
 
     def _shutdown(self) -> None:
+        if self._watches:
+            self.disconnect()
+            return
         with suppress(ArrasRayError):
             self._link.ask(self._link.supervisor.stop.remote(CLIENT_SHUTDOWN))
         self._hurry.set()
@@ -180,6 +236,8 @@ class RaySession(Session):
         self._has_stopped(Stopped())
 
     def _pause(self, paused: bool) -> None:
+        if self._watches:
+            raise UsageError(f"who watches session {self.name} cannot pause it")
         for ref in [self._actor(name).pause.remote(paused) for name in self._lines]:
             self._link.ask(ref, ASK_SECONDS)
         self._paused = paused
@@ -191,7 +249,7 @@ class RaySession(Session):
         """Tell the supervisor that this client lives, and hear where the session stands, until it ends."""
         told: list[str] = []
         while not self._over.is_set():
-            state = self._link.keep_alive()
+            state = self._link.state() if self._watches else self._link.keep_alive()
             if state is not None:
                 self._state = state
                 self.warnings += [text for text in state.warnings if text not in told]
@@ -201,6 +259,8 @@ class RaySession(Session):
                     self._becomes_ready()
             error = self._link.error or (state.error if state is not None else None)
             stopped = state.stopped if state is not None else None
+            if self._watches and error is not None:  # its client has taken it down
+                error, stopped = None, Stopped("stopped", "", SESSION_DELETED)
             if error is not None or stopped is not None:
                 self._end(stopped or Stopped(exec_stopped_reason=str(error), disconnect_reason=str(error)), error)
                 return
@@ -212,7 +272,8 @@ class RaySession(Session):
         self._over.set()
         self._fetching.join(LAST_SECONDS)
         try:
-            self._link.end()
+            if not self._watches:
+                self._link.end()
         finally:
             self._has_stopped(stopped, error)
             with self._changed:
@@ -228,7 +289,11 @@ class RaySession(Session):
         for joined in state.computations:
             if joined.name not in self._lines:
                 with suppress(ValueError):  # it ended just now
-                    line = Line(ray.get_actor(f"{self.name}/{joined.name}", NAMESPACE))
+                    line = Line(ray.get_actor(f"{self.name}/{joined.name}", NAMESPACE), self._reader)
+                    if self._comes_back or self._watches:
+                        join = line.actor.own if self._comes_back else line.actor.watch
+                        with suppress(ArrasRayError):
+                            self._begins[joined.name] = self._link.ask(join.remote(self._reader), ASK_SECONDS)
                     with self._changed:
                         self._lines[joined.name] = line
                         self._changed.notify_all()
@@ -244,7 +309,7 @@ class RaySession(Session):
         while True:
             over = self._over.is_set()
             for name in [name for name in self._lines if name not in gone and name not in asked.values()]:
-                since, line = places.get(name, (0, 0))
+                since, line = places.get(name, (self._begins.get(name, 0), 0))
                 ref = self._actor(name).fetch.remote(self._reader, since, line, 0.0 if over else FETCH_SECONDS)
                 asked[ref] = name
             if not asked:

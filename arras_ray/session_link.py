@@ -45,13 +45,11 @@ class SessionLink:
 
         It may be back within seconds: what cannot is in `error`.
         """
-        try:
-            state: SessionState = self.ask(self.supervisor.keep_alive.remote(), ASK_SECONDS)
-        except ArrasRayError as error:
-            self.error = self.error or self._judge(error)
-            return None
-        self._reached_at = time.monotonic()
-        return state
+        return self._state(self.supervisor.keep_alive.remote())
+
+    def state(self) -> SessionState | None:
+        """The same for somebody who is not its client."""
+        return self._state(self.supervisor.state.remote())
 
     def ask(self, ref: Any, timeout: float = CALL_SECONDS) -> Any:
         """The answer of an actor. Its own errors come as they were raised, others as ArrasRayError."""
@@ -98,6 +96,15 @@ class SessionLink:
         with suppress(RayError):
             while self.name in launch.sessions() and time.monotonic() < deadline:
                 time.sleep(LOOK_SECONDS)
+
+    def _state(self, ref: Any) -> SessionState | None:
+        try:
+            state: SessionState = self.ask(ref, ASK_SECONDS)
+        except ArrasRayError as error:
+            self.error = self.error or self._judge(error)
+            return None
+        self._reached_at = time.monotonic()
+        return state
 
     def _judge(self, error: ArrasRayError) -> ArrasRayError | None:
         """Whether a supervisor that was not reached means the end."""

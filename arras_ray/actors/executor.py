@@ -93,17 +93,17 @@ class Executor:
         self._outbox.close()
         self._state = "stopped"
 
-    def deliver(self, envelope: Envelope, number: int) -> None:
-        """A message, the sender's `number`th to this computation. Returns once it is queued, which may take until
-        others are handled."""
-        self._host.party.accept(numbered(envelope, number))
+    def deliver(self, envelope: Envelope, number: int, line: str) -> None:
+        """A message, the sender's `number`th to this computation on this line. Returns once it is queued, which may
+        take until others are handled."""
+        self._host.party.accept(numbered(envelope, number, line))
 
-    def call(self, envelope: Envelope, number: int) -> Any:
+    def call(self, envelope: Envelope, number: int, line: str) -> Any:
         """As `deliver`; returns the first message for the client with the same source id, or a reference to it, if it
         comes within REPLY_SECONDS."""
         self._outbox.expect(envelope.source_id)
         try:
-            self.deliver(envelope, number)
+            self.deliver(envelope, number, line)
         finally:
             reply = self._outbox.reply(envelope.source_id, REPLY_SECONDS)
         return reply
@@ -112,9 +112,13 @@ class Executor:
         """What is there for clients; see Outbox."""
         return self._outbox.fetch(reader, since, line, timeout)
 
-    def own(self, reader: str) -> None:
-        """This reader is the session's client from now on."""
-        self._outbox.own(reader)
+    def own(self, reader: str) -> int:
+        """This reader is the session's client from now on; returns where to go on with `fetch`."""
+        return self._outbox.own(reader)
+
+    def watch(self, reader: str) -> int:
+        """This reader watches from now on; returns where to begin with `fetch`."""
+        return self._outbox.watch(reader)
 
     def counts(self) -> tuple[int, int, int]:
         """Messages received and sent, and bytes of those that wait."""

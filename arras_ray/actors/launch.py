@@ -52,7 +52,7 @@ GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
         "inbox": ("deliver",),
         "calls": ("call",),
         "outbox": ("fetch",),
-        "control": (*CONTROL, "own", "counts", "pause", "stop"),
+        "control": (*CONTROL, "own", "watch", "counts", "pause", "stop"),
     },
     Keeper: {"control": CONTROL, "log": ("log",)},
     RenderSupervisor: {
@@ -60,7 +60,7 @@ GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
         "end": ("end", "settle"),
     },
     SessionSupervisor: {
-        "control": (*TOLD, "stop", "keep"),
+        "control": (*TOLD, "terms", "stop", "keep"),
         "end": ("end", "settle"),
     },
 }

@@ -46,8 +46,10 @@ class Line:
     """Sends to one actor, in order. `send` waits while too much is under way, and raises what Ray tells of a receiver
     that is not there (RayError)."""
 
-    def __init__(self, actor: Any) -> None:
+    def __init__(self, actor: Any, name: str = "") -> None:
+        """name: tells this line from earlier ones of the same sender."""
         self.actor = actor
+        self._name = name
         self._lock = threading.Lock()
         self._calls: deque[tuple[Any, int]] = deque()
         self._bytes = 0
@@ -59,14 +61,14 @@ class Line:
                 self._sweep()
             while self._calls and (self._bytes + size > MOST_BYTES or len(self._calls) >= MOST_CALLS):
                 self._take()
-            self._calls.append((self.actor.deliver.remote(content, number), size))
+            self._calls.append((self.actor.deliver.remote(content, number, self._name), size))
             self._bytes += size
 
     def call(self, content: Any, number: int) -> Any:
         """Send, and return what the actor answers at once: a message, a reference to one, or None."""
         import ray
 
-        return ray.get(self.actor.call.remote(content, number))
+        return ray.get(self.actor.call.remote(content, number, self._name))
 
     def flush(self) -> None:
         """Wait until everything that was sent has arrived."""

@@ -14,6 +14,7 @@ from arras_ray.messages import FilmState, RDLMessage
 from arras_ray.session.computation_spec import ComputationSpec
 from arras_ray.session.endings import Stopped
 from arras_ray.session.host import Part
+from arras_ray.session.routing import Rule
 
 
 class AnyOrder(Protocol):
@@ -60,13 +61,15 @@ class Order:
 
 @dataclass(frozen=True)
 class SessionOrder:
-    """What a client asks of a session of users' computations. parts: what each is to run, by name.
+    """What a client asks of a session of users' computations. parts: what each is to run, by name. client_routes: who
+    accepts what from the client.
 
     Otherwise as Order.
     """
 
     computations: tuple[ComputationSpec, ...]
     parts: Mapping[str, Part]
+    client_routes: Mapping[str, Rule]
     versions: dict[str, str]
     enforce_memory: bool = False
     client_seconds: float = 10.0

@@ -28,9 +28,13 @@ class Batch:
     closed: bool
 
 
+WATCH_BYTES = 32 << 20
+"""Of messages that only watchers have not fetched; what is older they miss."""
+
+
 class Outbox:
     """A queue with several readers. What its owner (the first reader) has not fetched is kept, up to a bound that
-    lets `put` wait; other readers miss what is gone."""
+    lets `put` wait; for watchers the newest is."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -41,6 +45,8 @@ class Outbox:
         self._lines: deque[tuple[int, int, str]] = deque(maxlen=MOST_LINES)
         self._line_count = self._lines_fetched = 0
         self._owner = ""
+        self._fetched: dict[str, int] = {}
+        """Number of the last message each reader has got."""
         self._closed = False
         self._awaited: dict[str, Any] = {}
         """Source ids of replies a call waits for, and those that have come."""
@@ -85,8 +91,10 @@ class Outbox:
         deadline = time.monotonic() + timeout
         with self._changed:
             self._owner = self._owner or reader
+            self._fetched[reader] = since
             if reader == self._owner:
-                self._forget(since, line)
+                self._lines_fetched = max(line, self._lines_fetched)
+            self._forget()
             while not self._closed and self._count <= since and self._line_count <= line:
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -96,10 +104,19 @@ class Outbox:
             lines = tuple((level, text) for number, level, text in self._lines if number > line)
             return Batch(messages, max(since, self._count), lines, max(line, self._line_count), self._closed)
 
-    def own(self, reader: str) -> None:
-        """From now on this reader is the one that is waited for."""
+    def own(self, reader: str) -> int:
+        """From now on this reader is the one that is waited for. Returns where the one before it had got to."""
         with self._changed:
+            begin = self._fetched.pop(self._owner, 0)
             self._owner = reader
+            self._fetched[reader] = begin
+            return begin
+
+    def watch(self, reader: str) -> int:
+        """This reader will fetch what comes from now on: after the number that is returned."""
+        with self._changed:
+            self._fetched[reader] = self._count
+            return self._count
 
     def drain(self, timeout: float) -> None:
         """Return once the owner, if there is one, has fetched everything, or after `timeout` seconds."""
@@ -116,8 +133,13 @@ class Outbox:
             self._closed = True
             self._changed.notify_all()
 
-    def _forget(self, since: int, line: int) -> None:
-        self._lines_fetched = max(line, self._lines_fetched)
-        while self._messages and self._messages[0][0] <= since:
-            self._bytes -= self._messages.popleft()[2]
+    def _forget(self) -> None:
+        """Drop what the owner has fetched and no watcher waits for, within bounds."""
+        fetched, least = self._fetched.get(self._owner, 0), min(self._fetched.values())
+        while self._messages:
+            number, _, size = self._messages[0]
+            if number > fetched or (number > least and self._bytes <= WATCH_BYTES):
+                break
+            self._messages.popleft()
+            self._bytes -= size
         self._changed.notify_all()

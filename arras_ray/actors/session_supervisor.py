@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from arras_ray.actors.roster import ABSENT, LOADING, READY, STARTING, Member
 from arras_ray.actors.supervisor import LEAVE_SECONDS, Supervisor
 from arras_ray.errors import ArrasRayError, ComputationError
 from arras_ray.session.endings import CLIENT_SHUTDOWN, Stopped, computation_ended, exit_words
+from arras_ray.session.routing import Rule
 
 STOP_SECONDS = 5.0
 """For each step of the stop sequence."""
@@ -47,6 +49,10 @@ class SessionSupervisor(Supervisor):
         told = super().state()
         over = self._stage() == "stopped"
         return replace(told, ends=tuple(self._ends), stopped=self._stopping if over else None)
+
+    def terms(self) -> tuple[frozenset[str], Mapping[str, Rule]]:
+        """For a client that comes later: all computations, and who accepts what from the client."""
+        return frozenset(self._order.parts), self._order.client_routes
 
     def stop(self, reason: str = CLIENT_SHUTDOWN) -> None:
         """Begin to stop. The state tells when everybody has."""

@@ -49,8 +49,8 @@ class Stopped:
 
     @property
     def as_asked(self) -> bool:
-        """Whether it ended because its client wished it."""
-        return self.exec_stopped_reason == CLIENT_SHUTDOWN
+        """Whether its client wished it to end, or has left it."""
+        return self.exec_stopped_reason in (CLIENT_SHUTDOWN, "")
 
 
 def exit_words(code: int | None, signal: int | None = None) -> str:

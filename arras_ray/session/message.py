@@ -52,7 +52,8 @@ class Message:
 class Envelope:
     """A message under way. kind: MODULE:CLASS of its content. body and buffers: a pickle and its arrays.
 
-    number counts what its sender has sent to one receiver, from 1: it keeps the order.
+    number counts what its sender has sent to one receiver, from 1: it keeps the order. line: another one for a client
+    that comes back, and counts anew.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Envelope:
     buffers: Sequence[Any] = ()
     is_image: bool = False
     number: int = 0
+    line: str = ""
 
     @property
     def size(self) -> int:
@@ -168,9 +170,9 @@ def kind_of(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def numbered(envelope: Envelope, number: int) -> Envelope:
+def numbered(envelope: Envelope, number: int, line: str = "") -> Envelope:
     """The same, with its place in the order of its connection."""
-    return replace(envelope, number=number)
+    return replace(envelope, number=number, line=line)
 
 
 def _message(envelope: Envelope, content: Any) -> Message:

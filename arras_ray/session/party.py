@@ -64,9 +64,9 @@ class Party:
         self._changed = threading.Condition()
         self._queue: deque[Envelope] = deque()
         self._waiting = 0
-        self._next: dict[str, int] = {}
-        """Number of the next message of each sender."""
-        self._early: dict[tuple[str, int], Envelope] = {}
+        self._next: dict[tuple[str, str], int] = {}
+        """Number of the next message of each sender's line."""
+        self._early: dict[tuple[str, str, int], Envelope] = {}
         self._closed = self._paused = False
 
     @property
@@ -112,16 +112,17 @@ class Party:
         with self._changed:
             while not self._closed and (self._waiting > MOST_WAITING or len(self._queue) > MOST_MESSAGES):
                 self._changed.wait()
-            expected = self._next.setdefault(envelope.sender, 1)
+            line = (envelope.sender, envelope.line)
+            expected = self._next.setdefault(line, 1)
             if self._closed or envelope.number < expected:
                 return
-            self._early[envelope.sender, envelope.number] = envelope
-            while (ready := self._early.pop((envelope.sender, expected), None)) is not None:
+            self._early[*line, envelope.number] = envelope
+            while (ready := self._early.pop((*line, expected), None)) is not None:
                 self._queue.append(ready)
                 self._waiting += ready.size
                 self.received += 1
                 expected += 1
-            self._next[envelope.sender] = expected
+            self._next[line] = expected
             self._changed.notify_all()
         if self._arrived is not None:
             self._arrived()

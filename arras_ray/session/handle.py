@@ -46,6 +46,7 @@ log = logging.getLogger("arras_ray.session")
 
 READY_SECONDS = 30.0
 SHUTDOWN_SECONDS = 60.0
+LISTENERS_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -191,10 +192,13 @@ class Session(ABC):
         return self._checked_stopped(timeout)
 
     def shutdown(self) -> Stopped:
-        """End the session: computations may stop in their own way for 5 s, then they are told to, then killed."""
+        """End the session: computations may stop in their own way for 5 s, then they are told to, then killed. Those
+        who listen have heard everything on return, unless they take very long."""
         if self._ended is None:
             self._shutdown()
-        return self.wait_stopped(SHUTDOWN_SECONDS)
+        stopped = self.wait_stopped(SHUTDOWN_SECONDS)
+        self._listeners.heard(LISTENERS_SECONDS)
+        return stopped
 
     def __enter__(self) -> Self:
         return self

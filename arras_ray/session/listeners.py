@@ -28,8 +28,8 @@ class Listeners:
         self._calls: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._early: deque[LogLine] | None = deque(maxlen=KEPT_LINES)
         self._left_out = 0
-        self._busy = False
-        """There is a thread that calls."""
+        self._thread: threading.Thread | None = None
+        """Calls as long as there is something to tell."""
 
     def add(self, event: str, callback: Callable[[Any], None], *happened: Any) -> None:
         """Call it from now on at this event, and at once with what has happened already."""
@@ -63,6 +63,13 @@ class Listeners:
                 self._tell_left_out()
                 self.tell("log", line)
 
+    def heard(self, timeout: float) -> None:
+        """Return once all that was told was heard, or after `timeout` seconds; at once where listeners are called."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
     def _tell_left_out(self) -> None:
         if self._left_out:
             text = f"{self._left_out} lines were left out: there were more than could be shown"
@@ -71,9 +78,9 @@ class Listeners:
 
     def _call(self, callback: Callable[[Any], None], value: Any) -> None:
         self._calls.append((callback, value))
-        if not self._busy:
-            self._busy = True
-            threading.Thread(target=self._run, name="listeners", daemon=True).start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="listeners", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while True:
@@ -81,7 +88,7 @@ class Listeners:
                 if not self._calls:
                     self._tell_left_out()
                 if not self._calls:
-                    self._busy = False
+                    self._thread = None
                     return
                 callback, value = self._calls.popleft()
             try:

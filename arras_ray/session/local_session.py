@@ -21,6 +21,9 @@ from arras_ray.session.message import CLIENT, Envelope
 from arras_ray.session.routing import Rule
 from arras_ray.session.sender import Sender
 
+THREADS = "OMP_NUM_THREADS"
+"""Environment variable that numerical libraries heed."""
+
 
 def start_local(
     name: str,
@@ -99,8 +102,8 @@ class LocalSession(Session):
                     memory=computation.resources.memory,
                     unsupported=computation.unsupported,
                 ),
-                computation.environment,
-                computation.working_directory,
+                {**os.environ, THREADS: str(threads[computation.name]), **computation.environment},
+                computation.working_directory and os.path.abspath(computation.working_directory),
             )
             for computation in computations
         ]

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from arras_ray.errors import ArrasRayError, MessageError
@@ -34,19 +33,16 @@ STUCK_SECONDS = 10.0
 TOLD_MESSAGES, TOLD_BYTES = 64, 1 << 18
 """A sender is told what was passed on once it is so much."""
 
-THREADS = "OMP_NUM_THREADS"
-"""Environment variable that numerical libraries heed."""
-
 log = logging.getLogger("arras_ray.session")
 
 
 @dataclass(frozen=True)
 class Order:
-    """A computation to start. environment: over ours; folder: to run in, empty for ours."""
+    """A computation to start. environment: all of it; folder: to run in, empty for ours."""
 
     part: Part
-    environment: Mapping[str, str] = field(default_factory=dict)
-    folder: str = ""
+    environment: Mapping[str, str]
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -185,9 +181,8 @@ class LocalSupervisor:
         for order in self._orders:
             part = order.part
             child = self.children[part.name]
-            environment = {**os.environ, THREADS: str(part.threads), **order.environment}
             first = frame(Kind.PART, (part, self._log_level, self._go_seconds))
-            if not child.start(environment, order.folder, first):
+            if not child.start(order.environment, order.folder, first):
                 self.has_ended(child)
                 self.is_ending(child)
                 break

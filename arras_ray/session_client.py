@@ -9,14 +9,15 @@ Leaving the block ends the sessions.
 
 from __future__ import annotations
 
+import os
+import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from arras_ray.errors import UsageError
 from arras_ray.session.definition import SessionDefinition, load_definition, read_definition
@@ -24,6 +25,10 @@ from arras_ray.session.handle import Session
 from arras_ray.session.local_session import start_local
 from arras_ray.session.log_line import INFO
 from arras_ray.session.options import SessionOptions
+
+if TYPE_CHECKING:
+    from arras_ray.actors.cluster import Cluster
+    from arras_ray.session.computation_spec import ComputationSpec
 
 LOCAL = "local:"
 """Address of sessions whose computations are child processes of this one, without Ray."""
@@ -39,6 +44,7 @@ class Order:
     dso: Mapping[str, str] = field(default_factory=dict)
     options: SessionOptions = field(default_factory=SessionOptions)
     log_level: int = INFO
+    keep: bool = False
 
 
 class Client:
@@ -50,6 +56,7 @@ class Client:
 
     def __init__(self, address: str | None = None) -> None:
         self.address = address
+        self._home: _Local | _Ray = _Local() if address == LOCAL else _Ray(address)
         self._sessions: list[Session] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -64,16 +71,23 @@ class Client:
         options: SessionOptions | None = None,
         log_level: int = INFO,
         ready_timeout: float | None = None,
+        keep: bool = False,
     ) -> Session:
         """Start a session; returns at once, or once it is ready if `ready_timeout` seconds are given for that.
 
         definition: one that was read, a path, or the name of one that is looked up. num_mcrt: length of its mcrt array.
         dso: other targets for its libraries, {name: "python:package.module:Class"}. log_level: what its computations
-        write is heard up to this level, 0 to 5. Raise DefinitionError; ResourcesError and ClusterError on Ray;
+        write is heard up to this level, 0 to 5. keep: the session goes on when its client is gone, until one that comes
+        back, or `arras-ray stop`, ends it. Raise DefinitionError; ResourcesError and ClusterError on Ray;
         and with `ready_timeout` what `Session.wait_ready` raises, after the session has been ended.
         """
-        order = Order(_read(definition), name or "", num_mcrt, dso or {}, options or SessionOptions(), log_level)
-        session = _start(self.address, order)
+        if self._closed:
+            raise UsageError("the client is closed", hint="make a new one")
+        options = options or SessionOptions()
+        order = Order(_read(definition), name or "", num_mcrt, dso or {}, options, log_level, keep)
+        session = self._home.start(order)
+        session.options = options
+        session.warnings += order.definition.notes
         with self._lock:
             self._sessions.append(session)
             closed = self._closed
@@ -85,6 +99,16 @@ class Client:
         except BaseException:
             session.shutdown()
             raise
+        return session
+
+    def attach(self, name: str, *, watch: bool = False, log_level: int = INFO) -> Session:
+        """Come back to a session of the cluster as its client, or `watch` it beside its client, who goes on.
+
+        Raise UsageError where there is none; ClusterError.
+        """
+        session = self._home.attach(name, watch=watch, log_level=log_level)
+        with self._lock:
+            self._sessions.append(session)
         return session
 
     def sessions(self) -> tuple[Session, ...]:
@@ -101,6 +125,7 @@ class Client:
         if sessions:
             with ThreadPoolExecutor(len(sessions), "shutdown") as pool:
                 list(pool.map(lambda session: session.shutdown(), sessions))
+        self._home.close()
 
     def __enter__(self) -> Self:
         return self
@@ -117,18 +142,65 @@ def _read(definition: SessionDefinition | str | Path) -> SessionDefinition:
     return read_definition(definition) if isinstance(definition, Path) else load_definition(definition)
 
 
-def _start(address: str | None, order: Order) -> Session:
-    """Start a session where the address says."""
-    if address != LOCAL:
-        session: Session = import_module("arras_ray.ray_session").start(address, order)
-        return session
-    definition = order.definition
-    session = start_local(
-        order.name or definition.name or "session",
-        definition.expand(order.num_mcrt, order.dso),
-        definition.client_rules,
-        log_level=order.log_level,
-    )
-    session.options = order.options
-    session.warnings += definition.notes
-    return session
+class _Local:
+    """Where sessions without Ray come from."""
+
+    def start(self, order: Order) -> Session:
+        return start_local(
+            order.name or order.definition.name or "session",
+            order.definition.expand(order.num_mcrt, order.dso),
+            order.definition.client_rules,
+            log_level=order.log_level,
+        )
+
+    def attach(self, name: str, *, watch: bool, log_level: int) -> Session:
+        raise UsageError("sessions without Ray are their client's alone", hint="give the client a cluster's address")
+
+    def close(self) -> None:
+        return
+
+
+class _Ray:
+    """Where sessions on Ray come from: a cluster that is joined, or made, for the first of them."""
+
+    def __init__(self, address: str | None) -> None:
+        self._address = address
+        self._cluster: Cluster | None = None
+        self._lock = threading.Lock()
+
+    def start(self, order: Order) -> Session:
+        from arras_ray.ray_session import start_session
+
+        computations = order.definition.expand(order.num_mcrt, order.dso)
+        return start_session(
+            self._joined(computations),
+            order.name or f"{order.definition.name or 'session'}-{secrets.token_hex(2)}",
+            computations,
+            order.definition.client_rules,
+            log_level=order.log_level,
+            keep=order.keep,
+        )
+
+    def attach(self, name: str, *, watch: bool, log_level: int) -> Session:
+        from arras_ray.ray_session import attach_session
+
+        return attach_session(self._joined(()), name, watch=watch, log_level=log_level)
+
+    def close(self) -> None:
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _joined(self, computations: Sequence[ComputationSpec]) -> Cluster:
+        from arras_ray.actors.cluster import connect
+        from arras_ray.session.placement import embedded_size
+
+        with self._lock:
+            if self._cluster is None:
+                size = embedded_size(computations, os.cpu_count() or 1, memory_of_machine())
+                self._cluster = connect(self._address, cpus=size.cpus, memory=max(size.memory, memory_of_machine()))
+            return self._cluster
+
+
+def memory_of_machine() -> int:
+    """Bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

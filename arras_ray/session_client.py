@@ -9,7 +9,6 @@ Leaving the block ends the sessions.
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from arras_ray.session.definition import SessionDefinition, load_definition, rea
 from arras_ray.session.handle import Session
 from arras_ray.session.local_session import start_local
 from arras_ray.session.log_line import INFO
+from arras_ray.session.machine import machine_memory, usable_cores
 from arras_ray.session.options import SessionOptions
 
 if TYPE_CHECKING:
@@ -196,11 +196,6 @@ class _Ray:
 
         with self._lock:
             if self._cluster is None:
-                size = embedded_size(computations, os.cpu_count() or 1, memory_of_machine())
-                self._cluster = connect(self._address, cpus=size.cpus, memory=max(size.memory, memory_of_machine()))
+                size = embedded_size(computations, usable_cores(), machine_memory())
+                self._cluster = connect(self._address, cpus=size.cpus, memory=max(size.memory, machine_memory()))
             return self._cluster
-
-
-def memory_of_machine() -> int:
-    """Bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

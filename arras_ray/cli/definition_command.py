@@ -148,7 +148,7 @@ def machines(computations: Sequence[ComputationSpec], address: str | None) -> It
 
 def this_machine(computations: Sequence[ComputationSpec]) -> Machines:
     """A Ray of our own as it would be started for these: it declares at least what they ask."""
-    from arras_ray.cli.engines import machine_memory, usable_cores
+    from arras_ray.session.machine import machine_memory, usable_cores
     from arras_ray.session.node import NodeFacts
     from arras_ray.session.placement import embedded_size
 

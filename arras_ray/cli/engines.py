@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import ExitStack, closing
 from copy import deepcopy
@@ -14,6 +13,7 @@ from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.report import Report
 from arras_ray.cli.watch import STEP_OF_STAGE, Told
 from arras_ray.errors import ClusterError, DefinitionError
+from arras_ray.session.machine import machine_memory, usable_cores
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
@@ -226,15 +226,3 @@ def with_wishes(definition: SessionDefinition, num_mcrt: int | None, wishes: Wis
         if wishes.fps is not None:
             block["fps"] = wishes.fps
     return replace(definition, document=document)
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def machine_memory() -> int:
-    """Bytes of memory this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -17,6 +17,7 @@ from arras_ray.session.endings import Stopped
 from arras_ray.session.handle import INFO, ComputationStatus, LogLine, Session, SessionStatus
 from arras_ray.session.host import Part
 from arras_ray.session.local_supervisor import GO_SECONDS, STOP_SECONDS, Ears, LocalSupervisor, Order
+from arras_ray.session.machine import usable_cores
 from arras_ray.session.message import CLIENT, Envelope
 from arras_ray.session.routing import Rule
 from arras_ray.session.sender import Sender
@@ -168,14 +169,6 @@ class LocalSession(Session):
             self._log.close()
         self._has_stopped(stopped, error)
         self._sender.close()
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # no Linux
-        return os.cpu_count() or 1
 
 
 def share_cores(computations: Sequence[ComputationSpec], cores: int) -> dict[str, int]:

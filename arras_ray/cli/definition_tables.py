@@ -52,17 +52,12 @@ def remarks(one: ComputationSpec) -> str:
 
 def routes_table(computations: Sequence[ComputationSpec], client_rules: Mapping[str, Rule]) -> str:
     """Who sends what to whom; elements of an array that do the same are one row."""
-    arrays: dict[str, list[str]] = {}
-    for one in computations:
-        arrays.setdefault(one.array or one.name, []).append(one.name)
-    groups = [[CLIENT], *arrays.values()]
+    array_of = {CLIENT: CLIENT} | {one.name: one.array or one.name for one in computations}
     routes = session_routes(computations, client_rules)
-    rows = []
-    for group in groups:
-        same: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
-        for sender in group:
-            same.setdefault(_receivers(routes.get(sender, {}), groups), []).append(sender)
-        rows += [(span(who), *to) for receivers, who in same.items() for to in receivers]
+    senders: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
+    for sender, array in array_of.items():
+        senders.setdefault((array, _receivers(routes.get(sender, {}), array_of)), []).append(sender)
+    rows = [(span(who), "->", *to) for (_, receivers), who in senders.items() for to in receivers]
     return table_text(("from", "", "to", "what"), rows)
 
 
@@ -102,13 +97,9 @@ def span(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def _receivers(routes: Mapping[str, Rule], groups: Sequence[Sequence[str]]) -> tuple[tuple[str, str, str], ...]:
-    """("->", receivers, what) for each group of those who get the same."""
-    found = []
-    for group in groups:
-        same: dict[str, list[str]] = {}
-        for name in group:
-            if name in routes:
-                same.setdefault(rule_text(routes[name]), []).append(name)
-        found += [("->", span(names), what) for what, names in same.items()]
-    return tuple(found)
+def _receivers(routes: Mapping[str, Rule], array_of: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """(receivers, what) for the elements of an array who get the same."""
+    same: dict[tuple[str, str], list[str]] = {}
+    for name, rule in routes.items():
+        same.setdefault((array_of[name], rule_text(rule)), []).append(name)
+    return tuple((span(names), what) for (_, what), names in same.items())

@@ -3,6 +3,11 @@
 import json
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arras_ray.errors import DefinitionError
+from arras_ray.session.computation_spec import session_routes
 from arras_ray.session.definition import SessionDefinition, parse_definition
 from arras_ray.session.definition_check import check_definition
 
@@ -139,3 +144,54 @@ def test_sources_that_are_nobody_are_harmless_and_told() -> None:
         "note f:14:5: a accepts messages from a_i2, which is nobody: that has no effect",
         "note f:16:5: a accepts messages from nobody, which is nobody: that has no effect",
     ]
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 4)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["*", "yes", "", "a", "a_i0", "$arrayIndex", "$arrayNumber", "$arrayNumber.a", "4.x", "\0"])
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+)
+ROOM = {"cores", "minCores", "maxCores", "memoryMB", "gpus", "logLevel"}
+NEEDS = {"computationAPI", "context", "packaging_system", "hostname_pin", "local_only", "no_local", "labels"}
+BLOCK = {"arrayExpand", "arrayMin", "arrayMax", "entry", "environment", "workingDirectory", "saveRoutingTo", "x"}
+
+
+def fields(names: set[str], **known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """An object that may have any of these fields, with values of any kind; or something else in its place."""
+    optional = dict.fromkeys(sorted(names), VALUES) | known
+    return st.fixed_dictionaries({}, optional=optional) | VALUES
+
+
+BLOCKS = st.fixed_dictionaries(
+    {"dso": st.sampled_from([MCRT["dso"], MERGE["dso"], ECHO["dso"], "libmine.so", "python:a:B", ""])},
+    optional=dict.fromkeys(sorted(BLOCK), VALUES)
+    | {
+        "requirements": fields(NEEDS, resources=fields(ROOM)),
+        "messages": fields({"(client)", "a", "b", "nobody"}, a=fields({"accept", "ignore"})),
+    },
+)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "(client)"]), BLOCKS, max_size=3),
+    fields({"a", "b"}, a=fields({"environment", "script"})),
+)
+def test_a_definition_is_good_or_has_errors_whatever_it_says(blocks: dict[str, Any], contexts: Any) -> None:
+    d = definition(blocks, contexts=contexts)
+    findings = check_definition(d)
+    assert all(one.line is not None for one in findings)
+    refused = False
+    try:
+        computations = d.expand()
+        session_routes(computations, d.client_rules)
+        assert len({one.name for one in computations}) == len(computations)
+        assert sum(one.entry for one in computations) == 1
+    except DefinitionError:
+        refused = True
+    assert not refused or any(one.level == "error" for one in findings)

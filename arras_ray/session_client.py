@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 from arras_ray.errors import UsageError
 from arras_ray.session.definition import SessionDefinition, load_definition, read_definition
+from arras_ray.session.dso import RENDER_KINDS
 from arras_ray.session.handle import Session
 from arras_ray.session.local_session import start_local
 from arras_ray.session.log_line import INFO
@@ -29,6 +30,9 @@ from arras_ray.session.options import SessionOptions
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
     from arras_ray.session.computation_spec import ComputationSpec
+
+PYTHON = "python"
+"""Kind of users' computations; the others render."""
 
 LOCAL = "local:"
 """Address of sessions whose computations are child processes of this one, without Ray."""
@@ -78,8 +82,9 @@ class Client:
         definition: one that was read, a path, or the name of one that is looked up. num_mcrt: length of its mcrt array.
         dso: other targets for its libraries, {name: "python:package.module:Class"}. log_level: what its computations
         write is heard up to this level, 0 to 5. keep: the session goes on when its client is gone, until one that comes
-        back, or `arras-ray stop`, ends it. Raise DefinitionError; ResourcesError and ClusterError on Ray;
-        and with `ready_timeout` what `Session.wait_ready` raises, after the session has been ended.
+        back, or `arras-ray stop`, ends it. Raise DefinitionError; UsageError for a render that is to be local;
+        ResourcesError and ClusterError on Ray; and with `ready_timeout` what `Session.wait_ready` raises, after the
+        session has been ended.
         """
         if self._closed:
             raise UsageError("the client is closed", hint="make a new one")
@@ -146,10 +151,17 @@ class _Local:
     """Where sessions without Ray come from."""
 
     def start(self, order: Order) -> Session:
+        definition = order.definition
+        computations = definition.expand(order.num_mcrt, order.dso)
+        if renderers := [one.name for one in computations if one.kind in RENDER_KINDS.values()]:
+            raise UsageError(
+                f"{', '.join(renderers[:3])} of {definition.name} render, and no local session can",
+                hint="a render without Ray is one process: arras-ray render --engine local",
+            )
         return start_local(
-            order.name or order.definition.name or "session",
-            order.definition.expand(order.num_mcrt, order.dso),
-            order.definition.client_rules,
+            order.name or definition.name or "session",
+            computations,
+            definition.client_rules,
             log_level=order.log_level,
         )
 
@@ -169,12 +181,16 @@ class _Ray:
         self._lock = threading.Lock()
 
     def start(self, order: Order) -> Session:
-        from arras_ray.ray_session import start_session
+        from arras_ray.ray_session import start_render, start_session
 
         computations = order.definition.expand(order.num_mcrt, order.dso)
+        name = order.name or f"{order.definition.name or 'session'}-{secrets.token_hex(2)}"
+        if any(spec.kind != PYTHON for spec in computations):
+            order.definition.check_render(computations)
+            return start_render(self._joined(computations), name, order.definition, computations)
         return start_session(
             self._joined(computations),
-            order.name or f"{order.definition.name or 'session'}-{secrets.token_hex(2)}",
+            name,
             computations,
             order.definition.client_rules,
             log_level=order.log_level,

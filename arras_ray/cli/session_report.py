@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
@@ -43,22 +44,22 @@ class SessionLines:
         self._out, self._err = out, err
 
     def ready(self) -> None:
-        print("ready", file=self._out, flush=True)
+        write_line(self._out, "ready")
 
     def message(self, message: Message) -> None:
-        text = value_of(message.content)
-        text = text if isinstance(text, str) else json.dumps(text)
-        print(f"{message.sender}: {message.name} {text}", file=self._out, flush=True)
+        value = value_of(message.content)
+        text = value if isinstance(value, str) else json.dumps(value)
+        write_line(self._out, f"{message.sender}: {message.name} {text}")
 
     def log(self, line: LogLine) -> None:
         with suppress(BrokenPipeError):  # told where the command itself writes
-            print(f"{line.computation} | {line.text}", file=self._err, flush=True)
+            write_line(self._err, f"{line.computation} | {line.text}")
 
     def warning(self, text: str) -> None:
-        print(f"warning: {text}", file=self._err, flush=True)
+        write_line(self._err, f"warning: {text}")
 
     def stopped(self, stopped: Stopped) -> None:
-        print(f"{stopped.exec_status}: {stopped.exec_stopped_reason}", file=self._out, flush=True)
+        write_line(self._out, f"{stopped.exec_status}: {stopped.exec_stopped_reason}")
 
     def error(self, error: ArrasRayError) -> None:
         """The command itself says errors on stderr, whatever the report."""
@@ -118,15 +119,22 @@ class SessionEvents:
             self._out.flush()
 
 
+def write_line(stream: TextIO, text: str) -> None:
+    """Write it at once; what the stream's encoding lacks, in escapes."""
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+
+
 def value_of(content: Any) -> Any:
     """What JSON can tell of a message's content: a text, a JSONMessage's name and arguments, else its repr."""
     from arras_ray.session.message import GenericMessage, JSONMessage, UnknownContent
 
-    if isinstance(content, GenericMessage):
-        return content.value
-    if isinstance(content, JSONMessage):
-        return {"name": content.name, "arguments": content.arguments}
     if isinstance(content, UnknownContent):
         return f"cannot be read: {content.reason}"
+    if isinstance(content, GenericMessage | JSONMessage):
+        value = content.value if isinstance(content, GenericMessage) else asdict(content)
+        with suppress(TypeError, ValueError):  # it need not be what JSON can tell
+            json.dumps(value, allow_nan=False)
+            return value
     text = repr(content)
     return text if len(text) <= MOST_LETTERS else text[:MOST_LETTERS] + "..."

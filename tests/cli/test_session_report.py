@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,19 @@ def test_lines() -> None:
     [
         (UnknownContent("Cup", "tea:Cup", "no tea"), "cannot be read: no tea"),
         ({"a": 1}, "{'a': 1}"),
+        (JSONMessage("go", {"x": 1}), {"name": "go", "arguments": {"x": 1}}),
+        (JSONMessage("go", {"x": {1}}), "JSONMessage(name='go', arguments={'x': {1}})"),
+        (JSONMessage("go", {"x": math.nan}), "JSONMessage(name='go', arguments={'x': nan})"),
+        (GenericMessage(b"x"), "GenericMessage(value=b'x')"),  # type: ignore[arg-type]
         (np.arange(3), "array([0, 1, 2])"),
         ("x" * 2000, "'" + "x" * 999 + "..."),
     ],
 )
 def test_values_of_other_contents(content: Any, value: str) -> None:
     assert value_of(content) == value
+
+
+def test_a_line_may_have_letters_that_its_stream_has_not() -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    SessionLines(out, io.StringIO()).message(message(GenericMessage("\u00fc\udcff")))
+    assert out.detach().getvalue() == b"testcomp: GenericMessage \\xfc\\udcff\n"

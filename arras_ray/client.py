@@ -151,7 +151,7 @@ class SessionRender:
         began = time.monotonic()
         told: list[str] = []
         while True:
-            state = self._hear_supervisor()
+            state = self.hear()
             if self.error is not None:
                 raise self.error
             if state is not None and state.stage not in told:
@@ -169,9 +169,25 @@ class SessionRender:
                     hint="the nodes may be busy; `ray status` shows what runs",
                 )
             time.sleep(LOOK_SECONDS)
+        self.begin(state)
+
+    def begin(self, state: SessionState) -> None:
+        """It renders, as the supervisor tells in `state`."""
         assert state.loaded is not None
         self.width, self.height, self.spp = state.loaded.width, state.loaded.height, state.loaded.spp
         threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
+
+    def hear(self) -> SessionState | None:
+        """Keep the session alive, and hear where it stands; None while its supervisor is not reached.
+
+        What ends the session is in `error`.
+        """
+        state = self._link.keep_alive()
+        if state is not None:
+            self._take(state)
+        elif not self._closed.is_set():
+            self.error = self.error or self._link.error
+        return state
 
     def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
         """Tiles that changed after version `since` of an earlier frame (0: all); None when nothing did within
@@ -303,18 +319,9 @@ class SessionRender:
     def _keep_alive(self) -> None:
         """Tell the supervisor every second that this client lives, and hear where the session stands."""
         while not self._closed.wait(KEEP_ALIVE_SECONDS if self._parties is not None else LOOK_SECONDS):
-            self._hear_supervisor()
+            self.hear()
             if self.error is not None and self._state is None:
                 return
-
-    def _hear_supervisor(self) -> SessionState | None:
-        """Where the session stands; None while its supervisor is not reached. What ends the session is in `error`."""
-        state = self._link.keep_alive()
-        if state is not None:
-            self._take(state)
-        elif not self._closed.is_set():
-            self.error = self.error or self._link.error
-        return state
 
     def _take(self, state: SessionState) -> None:
         self._state = state

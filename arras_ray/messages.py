@@ -8,7 +8,7 @@ mask of 8x8 blocks: the grain of acceptance. A *lease* is a run of units an mcrt
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -145,6 +145,8 @@ class ProgressiveFrame:
     progress: float
     status: str
     """STARTED, RENDERING, FINISHED or CANCELLED, as Arras has them."""
+
+    is_image: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ from arras_ray.versions import versions
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
     from arras_ray.actors.line import Line
-    from arras_ray.actors.orders import SessionState
+    from arras_ray.actors.orders import Order, SessionOrder, SessionState
+    from arras_ray.render_session import RenderSession
+    from arras_ray.session.definition import SessionDefinition
 
 KEEP_ALIVE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
@@ -57,7 +59,6 @@ def start_session(
     memoryMB are ended. keep: it goes on when its client is gone, until somebody stops it. Raise ClusterError if a
     session of this name runs.
     """
-    from arras_ray.actors import launch
     from arras_ray.actors.nodes import own_node
     from arras_ray.actors.orders import SessionOrder
 
@@ -86,13 +87,44 @@ def start_session(
         client_seconds=float("inf") if keep else CLIENT_SECONDS,
         client_node=own_node(),
     )
-    try:
-        supervisor = launch.supervisor(name, order)
-    except ValueError as error:
-        raise ClusterError(
-            f"a session named {name} runs already", hint="choose another name", address=cluster.address
-        ) from error
-    return RaySession(name, SessionLink(name, supervisor, cluster), order.client_routes, names, log_level)
+    link = SessionLink(name, _supervisor(cluster, name, order), cluster)
+    return RaySession(name, link, order.client_routes, names, log_level)
+
+
+def start_render(
+    cluster: Cluster,
+    name: str,
+    definition: SessionDefinition,
+    computations: Sequence[ComputationSpec],
+    *,
+    engine: str | None = None,
+) -> RenderSession:
+    """Start a session of dispatch, mcrts and merges that waits for its scene; returns at once.
+
+    engine: module:function that makes another engine than the package's. Raise DefinitionError for one that cannot render, ClusterError if a session of this name runs.
+    """
+    from arras_ray.actors.mcrt import ENGINE
+    from arras_ray.actors.nodes import own_node
+    from arras_ray.actors.orders import Order
+    from arras_ray.render_session import FRAME, RenderSession
+
+    definition.check_render(tuple(computations))
+    order = Order(tuple(computations), None, versions(), engine or ENGINE, client_node=own_node())
+    routes = session_routes(computations, definition.client_rules)
+    dispatch = next(spec.name for spec in computations if spec.kind == "dispatch")
+    merges = [spec for spec in computations if spec.kind == "merge"]
+    heard = [m.name for m in merges if any(r.takes(FRAME) for n, r in routes.get(m.name, {}).items() if n == CLIENT)]
+    credit = merges[0].block.get("initialCredit", -1)
+    return RenderSession(
+        name,
+        _supervisor(cluster, name, order),
+        cluster,
+        routes.get(CLIENT, {}),
+        frozenset(spec.name for spec in computations),
+        dispatch=dispatch,
+        merge=heard[0] if heard else "",
+        credit=credit if isinstance(credit, int) else -1,
+    )
 
 
 def attach_session(cluster: Cluster, name: str, *, watch: bool = False, log_level: int = INFO) -> RaySession:
@@ -113,6 +145,17 @@ def attach_session(cluster: Cluster, name: str, *, watch: bool = False, log_leve
     if not watch:
         link.ask(supervisor.keep.remote(CLIENT_SECONDS))
     return RaySession(name, link, routes, names, log_level, comes_back=not watch, watches=watch)
+
+
+def _supervisor(cluster: Cluster, name: str, order: Order | SessionOrder) -> Any:
+    from arras_ray.actors import launch
+
+    try:
+        return launch.supervisor(name, order)
+    except ValueError as error:
+        raise ClusterError(
+            f"a session named {name} runs already", hint="choose another name", address=cluster.address
+        ) from error
 
 
 class RaySession(Session):

@@ -56,7 +56,7 @@ GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
     },
     Keeper: {"control": CONTROL, "log": ("log",)},
     RenderSupervisor: {
-        "control": (*TOLD, "saved", "scale"),
+        "control": (*TOLD, "saved", "scale", "scene"),
         "end": ("end", "settle"),
     },
     SessionSupervisor: {

@@ -35,15 +35,16 @@ class AnyOrder(Protocol):
 
 @dataclass(frozen=True)
 class Order:
-    """What a client asks of a render. versions: its own. engine: module:function that makes an mcrt's engine.
+    """What a client asks of a render.
 
+    message: the scene, None if it comes later. versions: its own. engine: module:function that makes an mcrt's engine.
     most_mcrts: as many may join by themselves where there is room. resumed: what the picture begins with, of a run
     whose passes ended at earlier_ends. enforce_memory: computations that take more than their bundle has are ended.
     client_seconds: a client tells every second that it is there; one that is silent for so long is gone.
     """
 
     computations: tuple[ComputationSpec, ...]
-    message: RDLMessage
+    message: RDLMessage | None
     versions: dict[str, str]
     engine: str
     num_cores: int | None = None

@@ -18,7 +18,7 @@ from arras_ray.actors.staffing import Staffing
 from arras_ray.actors.supervisor import Supervisor
 from arras_ray.actors.wiring import Wiring
 from arras_ray.errors import ArrasRayError
-from arras_ray.messages import FilmState
+from arras_ray.messages import FilmState, RDLMessage
 
 
 class RenderSupervisor(Supervisor):
@@ -34,9 +34,8 @@ class RenderSupervisor(Supervisor):
         self._staffing = Staffing(
             roster, calls, order, tell=self._tell, fail=self._fail, drop=lambda member: self._health.end(member)
         )
-        self._wiring = Wiring(
-            roster, calls, self._saves, ray.put(order.message), order.earlier_ends, self._fail, self._unusable
-        )
+        message = ray.put(order.message) if order.message is not None else None
+        self._wiring = Wiring(roster, calls, self._saves, message, order.earlier_ends, self._fail, self._unusable)
         self._thread.start()
 
     def state(self) -> SessionState:
@@ -53,6 +52,11 @@ class RenderSupervisor(Supervisor):
             tuple(self._warnings),
             tuple(self._staffing.ends),
         )
+
+    def scene(self, message: RDLMessage) -> None:
+        """Render this scene, where the session has none yet."""
+        if self._wiring.message is None:
+            self._wiring.message = ray.put(message)
 
     def saved(self) -> list[FilmState]:
         """The last saved state of each merge's film."""
@@ -85,6 +89,8 @@ class RenderSupervisor(Supervisor):
             return "placing"
         if self._wiring.rendering:
             return "rendering"
+        if self._wiring.message is None:
+            return "ready" if all(m.present for m in list(self._roster.members.values())) else "starting"
         compiling = any(m.state == COMPILING for m in list(self._roster.members.values()))
         return "compiling" if compiling else "loading"
 

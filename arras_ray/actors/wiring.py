@@ -25,7 +25,8 @@ ANSWER_SECONDS = 30.0
 class Wiring:
     """Brings the members of a roster together; `arrange` does whatever can be done now.
 
-    message: a reference to the scene. fail(error) ends the session. out(member, error): this mcrt cannot be used.
+    message: a reference to the scene, None as long as there is none. fail(error) ends the session. out(member, error):
+    this mcrt cannot be used.
     """
 
     roster: Roster
@@ -42,6 +43,8 @@ class Wiring:
 
     def arrange(self) -> None:
         """Take every step whose conditions are met."""
+        if self.message is None:
+            return
         for mcrt in self.roster.mcrts:
             if mcrt.present and mcrt.state == STARTING and not mcrt.busy:
                 self._load(mcrt)

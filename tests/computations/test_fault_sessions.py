@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fault_sessions import HELLO, Seen, block, run_session, session_of
+from fault_sessions import HELLO, SECONDS, Seen, block, run_session, session_of
 
 from arras_ray.computations.fault_message import FaultMessage
-from arras_ray.errors import ComputationError, MessageError
+from arras_ray.errors import ComputationError, MessageError, ReadyTimeout
 from arras_ray.session.definition import SessionDefinition
+from arras_ray.session.local_session import start_local
 
 MESSAGE_PROBLEM = "exited due to a computation or message problem"
 THREW = "threw an exception (see log for details)"
@@ -168,3 +170,30 @@ def test_a_message_that_the_client_cannot_read(what: str, text: str) -> None:
     assert isinstance(seen.error, MessageError)
     assert text in str(seen.error)
     assert seen.stopped.exec_stopped_reason == "clientShutdown"
+
+
+@pytest.mark.parametrize(
+    ("options", "ready", "killed_by"),
+    [
+        ({"sleepInConfig": 1_000_000}, False, 15),
+        ({"sleepInOnStop": 100_000}, True, 15),
+        ({"sleepInOnStop": 100_000, "ignoreSigterm": True}, True, 9),
+        ({"dso": "libarras4_benchmark_computation.so", "sleepInOnStop": 100_000}, True, 15),
+    ],
+    ids=["hang_in_configure", "hangonstop", "hang_and_ignore_sigterm", "benchmark_hangonstop"],
+)
+def test_those_that_hang_are_ended(options: dict[str, Any], ready: bool, killed_by: int) -> None:
+    definition = session_of("hang", testcomp=block(**options))
+    over, seen = threading.Event(), Seen()
+    session = start_local("hang", definition.expand(), definition.client_rules, stop_seconds=0.3)
+    session.listen(log=seen.log.append, stopped=lambda _: over.set())
+    with session:
+        if ready:
+            session.wait_ready(SECONDS)
+        else:
+            with pytest.raises(ReadyTimeout):
+                session.wait_ready(0.5)
+    assert over.wait(SECONDS)
+    assert session.stopped is not None
+    assert session.stopped.as_asked
+    assert f"exited due to signal {killed_by} " in seen.text

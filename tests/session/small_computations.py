@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -101,7 +103,7 @@ class Script(Computation):
         return self._run("message", message=message)
 
     def _run(self, what: str, **names: Any) -> Result | None:
-        scope = {**globals(), "self": self, "config": self.config, "result": None, **names}
+        scope = {"sys": sys, **globals(), "self": self, "config": self.config, "result": None, **names}
         exec(self.config.get(what, ""), scope)
         result: Result | None = scope["result"]
         return result
@@ -128,3 +130,32 @@ class NotOne:
 def wait_at(gate: str) -> None:
     """Return once the test opens this gate (see `stage.Gate`)."""
     Path(gate).read_bytes()
+
+
+def in_thread(function: Callable[[], object]) -> None:
+    """Call it on a thread of its own."""
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def wire() -> int:
+    """The descriptor of this process's connection with its session."""
+    descriptors = [int(name) for name in os.listdir("/proc/self/fd")]
+    return next(one for one in descriptors if os.path.realpath(f"/proc/self/fd/{one}").find("socket:") >= 0)
+
+
+def mapped_memory() -> int:
+    """Bytes of messages that this process has mapped."""
+    found = {}
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "arras-ray" in line:
+            begin, end = (int(address, 16) for address in line.split()[0].split("-"))
+            found[begin] = end - begin
+    return sum(found.values())
+
+
+def anonymous_memory() -> int:
+    """Bytes of this process's own memory."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon:"))
+    return int(line.split()[1]) << 10

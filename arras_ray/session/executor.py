@@ -37,8 +37,9 @@ class Executor:
         self.part: Part = part
         self._sender = Sender(wire.send)
         self._host = Host(part, self._sender.let_out, handled=self._tell_handled, posted=self._sender.forget)
-        self._may_go = threading.Event()
-        self._stopping = False
+        self._told = threading.Event()
+        """To go, or to stop."""
+        self._goes = False
 
     def run(self) -> int:
         """Run it from its first configuration to its last; returns the exit code."""
@@ -48,9 +49,9 @@ class Executor:
             self._host.load()
             self._host.configure("initialize")
             self._wire.send(frame(Kind.READY))
-            if not self._may_go.wait(self._go_seconds):
+            if not self._told.wait(self._go_seconds):
                 raise Ended(GO_TIMEOUT, f"the others were not ready within {self._go_seconds:g} s")
-            if not self._stopping:
+            if self._goes:
                 self._host.configure("start")
                 self._host.run()
             self._host.configure("stop")
@@ -66,12 +67,12 @@ class Executor:
             elif one.kind == Kind.PASSED:
                 self._sender.passed(*one.value)
             elif one.kind == Kind.GO:
-                self._may_go.set()
+                self._goes = True
+                self._told.set()
             elif one.kind == Kind.STOP:
-                self._stopping = True
                 self._sender.close()
                 self._host.stop()
-                self._may_go.set()
+                self._told.set()
         _die()
 
     def _tell_handled(self, envelope: Envelope) -> None:

@@ -15,7 +15,7 @@ STDOUT_LEVEL, STDERR_LEVEL = INFO, WARN
 _OF_LOGGING = ((logging.CRITICAL, FATAL), (logging.ERROR, ERROR), (logging.WARNING, WARN), (logging.INFO, INFO))
 _TO_LOGGING = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG, 1)
 
-_MARK = "\x1earras-log "
+_MARK = "\x01arras-log "
 
 
 @dataclass(frozen=True)

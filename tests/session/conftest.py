@@ -18,7 +18,8 @@ HERE = Path(__file__).parent
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """Starts sessions with the computations of this folder. They are ended, and must leave nothing behind."""
     monkeypatch.setenv(dso.MODULES, "small_computations")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]))
+    before = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *before]))
     stage = Stage()
     yield stage
     stage.clear()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from command_line import Run, Start, assert_nothing_left, children
 
+from arras_ray.cli.main import run
 from arras_ray.session.definition import load_definition
 
 FAULTS = Path(__file__).parents[2] / "sessions" / "faults"
@@ -182,23 +183,25 @@ def test_other_targets(arras_ray: Run, tmp_path: Path) -> None:
         (("--log-level", "6"), "6 is not in the range 0<=x<=5"),
     ],
 )
-def test_wrong_arguments(arguments: tuple[str, ...], sentence: str, arras_ray: Run, tmp_path: Path) -> None:
-    result = arras_ray("session", "run", write(tmp_path, testcomp={}), "--engine", "local", *arguments)
-    assert result.returncode == 2
-    assert sentence in result.stderr
+def test_wrong_arguments(
+    arguments: tuple[str, ...], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["session", "run", str(write(tmp_path, testcomp={})), "--engine", "local", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("text", "place"),
     [('{"computations": {\n  "a": {"dso" 3}}}', "bad.sessiondef:2:"), (None, "bad.sessiondef: cannot read")],
 )
-def test_bad_definitions(text: str | None, place: str, arras_ray: Run, tmp_path: Path) -> None:
+def test_bad_definitions(text: str | None, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.sessiondef"
     if text is not None:
-        (tmp_path / "bad.sessiondef").write_text(text, encoding="utf-8")
-    result = arras_ray("session", "run", "bad.sessiondef", "--engine", "local", "--json")
-    assert result.returncode == 3
-    assert place in result.stderr
-    (error,) = events(result.stdout)
+        path.write_text(text, encoding="utf-8")
+    assert run(["session", "run", str(path), "--engine", "local", "--json"]) == 3
+    out, err = capsys.readouterr()
+    assert place in err
+    (error,) = events(out)
     assert (error["event"], error["kind"], error["exit_code"]) == ("error", "DefinitionError", 3)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from arras_ray.errors import ArrasRayError, ClusterError, UsageError
 from arras_ray.session.computation_spec import ComputationSpec, session_routes
 from arras_ray.session.endings import CLIENT_SHUTDOWN, Stopped
-from arras_ray.session.handle import INFO, ComputationStatus, LogLine, Session, SessionStatus
+from arras_ray.session.handle import INFO, WARN, ComputationStatus, LogLine, Session, SessionStatus
 from arras_ray.session.host import Part
 from arras_ray.session.message import CLIENT, Envelope, Message, numbered
 from arras_ray.session.routing import Rule
@@ -36,11 +37,21 @@ CLIENT_SECONDS = 10.0
 
 DISCONNECTED, SESSION_DELETED = "clientDisconnect", "sessionDeleted"
 
-STOP_SECONDS = 20.0
-"""The stop sequence takes 15 s at most."""
+STOP_SECONDS = 5.0
+"""For each step of the stop sequence."""
+
+ASK_AGAIN_SECONDS = 1.0
+LATE_SECONDS = 45.0
+"""A session that has not stopped in so long is ended whatever it is at."""
+
+LOST_SECONDS = 20.0
+"""Who cannot be sent to has died. So long it may take until that has ended the session."""
 
 LAST_SECONDS = 3.0
 """After the end, for what computations have sent before."""
+
+KEPT_LINES = 100
+"""Of each computation, to tell which of its last ones were heard."""
 
 
 def start_session(
@@ -52,12 +63,13 @@ def start_session(
     log_level: int = INFO,
     enforce_memory: bool = False,
     keep: bool = False,
+    stop_seconds: float = STOP_SECONDS,
 ) -> RaySession:
     """Start a session of users' computations; returns at once. name: empty for one of its own.
 
     log_level: what computations write is heard up to this level. enforce_memory: those that take more than their
-    memoryMB are ended. keep: it goes on when its client is gone, until somebody stops it. Raise ClusterError if a
-    session of this name runs.
+    memoryMB are ended. keep: it goes on when its client is gone, until somebody stops it. stop_seconds: for each step
+    of the stop sequence. Raise ClusterError if a session of this name runs.
     """
     from arras_ray.actors.nodes import own_node
     from arras_ray.actors.orders import SessionOrder
@@ -86,6 +98,7 @@ def start_session(
         enforce_memory,
         client_seconds=float("inf") if keep else CLIENT_SECONDS,
         client_node=own_node(),
+        stop_seconds=stop_seconds,
     )
     link = SessionLink(name, _supervisor(cluster, name, order), cluster)
     return RaySession(name, link, order.client_routes, names, log_level)
@@ -101,7 +114,8 @@ def start_render(
 ) -> RenderSession:
     """Start a session of dispatch, mcrts and merges that waits for its scene; returns at once.
 
-    engine: module:function that makes another engine than the package's. Raise DefinitionError for one that cannot render, ClusterError if a session of this name runs.
+    engine: module:function that makes another engine than the package's. Raise DefinitionError for one that cannot
+    render, ClusterError if a session of this name runs.
     """
     from arras_ray.actors.mcrt import ENGINE
     from arras_ray.actors.nodes import own_node
@@ -174,14 +188,14 @@ class RaySession(Session):
     ) -> None:
         from arras_ray.actors.line import Store
 
-        super().__init__(name, {} if watches else routes, names)
+        self._store = Store()
+        super().__init__(name, {} if watches else routes, names, posted=self._store.forget)
         self._comes_back, self._watches = comes_back, watches
         self._link = link
         self._names = names
         self._log_level = log_level
         self._reader = secrets.token_hex(8)
         self._state: SessionState | None = None
-        self._store = Store()
         self._lines: dict[str, Line] = {}
         self._changed = threading.Condition()
         self._over = threading.Event()
@@ -194,6 +208,9 @@ class RaySession(Session):
         """Number of the message of each that was the last before this client."""
         self._arriving = threading.Lock()
         self._calling = threading.local()
+        """now: its next message is a call; reply: from whom it comes, and a reference to it."""
+        self._last_lines: dict[str, deque[str]] = {}
+        """What each computation was heard to write last."""
         if comes_back or watches:
             self._meet(link.ask(link.supervisor.state.remote()))
         self._fetching = threading.Thread(target=self._fetch, name="fetch", daemon=True)
@@ -208,8 +225,23 @@ class RaySession(Session):
         finally:
             self._calling.now = False
 
+    def send(self, content: Any, *, to: Iterable[str] = (), source_id: str = "", routing_name: str = "") -> str:
+        """As Session has it. What a call waits for is waited for here, where nobody else is held up."""
+        from ray.exceptions import RayError
+
+        instance_id = super().send(content, to=to, source_id=source_id, routing_name=routing_name)
+        receiver, ref = self._calling.__dict__.pop("reply", ("", None))
+        if ref is not None:
+            try:
+                self._arrives(receiver, ref)
+            except RayError:
+                self.wait_stopped(LOST_SECONDS)
+        return instance_id
+
     def status(self) -> SessionStatus:
         """Where the session and each of its computations stand."""
+        if self.stopped is not None:
+            return SessionStatus("stopped", (), self.stopped)
         _, _, rows = self._link.ask(self._link.supervisor.report.remote(), ASK_SECONDS)
         counts = {name: self._actor(name).counts.remote() for name in self._lines}
         told: dict[str, tuple[int, int, int]] = {}
@@ -236,9 +268,14 @@ class RaySession(Session):
         self._pause(False)
 
     def disconnect(self) -> None:
-        """Leave; the session goes on without a client until somebody stops it."""
-        if not self._watches:
+        """Leave, once everything sent has arrived; the session goes on without a client until somebody stops it."""
+        from ray.exceptions import RayError
+
+        if not self._watches and self.stopped is None:
             self._link.ask(self._link.supervisor.keep.remote(float("inf")))
+            for line in self._lines.values():
+                with suppress(RayError):  # who has died ends the session
+                    line.flush()
         self._over.set()
         self._hurry.set()
         self._has_stopped(Stopped("running", "", DISCONNECTED))
@@ -249,38 +286,44 @@ class RaySession(Session):
                 return
             raise UsageError(f"who watches session {self.name} cannot send to it")
         with self._changed:
-            self._changed.wait_for(lambda: receiver in self._lines or self.stopped is not None)
+            self._changed.wait_for(lambda: receiver in self._lines or self._is_ready or self.stopped is not None)
             line = self._lines.get(receiver)
-        if line is None:
+        if line is None:  # the session has ended, or its array is shorter than it might be
             return
         from ray.exceptions import RayError
 
         try:
             if getattr(self._calling, "now", False):
                 self._calling.now = False  # of several receivers the first
-                reply = line.call(self._store.ref(envelope), envelope.number)
-                if reply is not None:
-                    self._arrives(receiver, reply)
+                self._calling.reply = receiver, line.call(self._store.ref(envelope), envelope.number)
             else:
                 line.send(self._store.ref(envelope), envelope.number, envelope.size)
         except RayError:
-            self.wait_stopped(STOP_SECONDS)  # who does not get messages any more has died, and that ends the session
+            self.wait_stopped(LOST_SECONDS)
 
     def _shutdown(self) -> None:
         if self._watches:
             self.disconnect()
             return
-        with suppress(ArrasRayError):
-            self._link.ask(self._link.supervisor.stop.remote(CLIENT_SHUTDOWN))
-        self._hurry.set()
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline, asked = time.monotonic() + LATE_SECONDS, 0.0
         while self.stopped is None and self._link.error is None and time.monotonic() < deadline:
+            stage = self._state.stage if self._state is not None else ""
+            if stage not in ("stopping", "stopped") and time.monotonic() > asked + ASK_AGAIN_SECONDS:
+                asked = time.monotonic()
+                with suppress(ArrasRayError):  # another supervisor may be about to take over, and is asked as well
+                    self._link.ask(self._link.supervisor.stop.remote(CLIENT_SHUTDOWN), ASK_SECONDS)
+                self._hurry.set()
             time.sleep(LOOK_SECONDS)
-        self._has_stopped(Stopped())
+        if time.monotonic() > deadline:
+            self._link.end()
+        error = self._link.error
+        self._has_stopped(_lost(error) if error is not None else Stopped(), error)
 
     def _pause(self, paused: bool) -> None:
         if self._watches:
             raise UsageError(f"who watches session {self.name} cannot pause it")
+        if self.stopped is not None:
+            self._raise(self.stopped, always=True)
         for ref in [self._actor(name).pause.remote(paused) for name in self._lines]:
             self._link.ask(ref, ASK_SECONDS)
         self._paused = paused
@@ -300,12 +343,14 @@ class RaySession(Session):
                 self._meet(state)
                 if state.stage == "ready":
                     self._becomes_ready()
+                    with self._changed:
+                        self._changed.notify_all()
             error = self._link.error or (state.error if state is not None else None)
             stopped = state.stopped if state is not None else None
             if self._watches and error is not None:  # its client has taken it down
                 error, stopped = None, Stopped("stopped", "", SESSION_DELETED)
             if error is not None or stopped is not None:
-                self._end(stopped or Stopped(exec_stopped_reason=str(error), disconnect_reason=str(error)), error)
+                self._end(stopped or _lost(error), error)
                 return
             steady = state is not None and state.stage == "ready" and not self._hurry.is_set()
             self._hurry.wait(KEEP_ALIVE_SECONDS) if steady else self._over.wait(LOOK_SECONDS)
@@ -314,6 +359,13 @@ class RaySession(Session):
         """The session has stopped: take what was sent before, then give everything back."""
         self._over.set()
         self._fetching.join(LAST_SECONDS)
+        for end in self._state.ends if self._state is not None else ():
+            heard = list(self._last_lines.get(end.computation, ()))
+            for text in end.log:
+                if text in heard:
+                    heard.remove(text)
+                else:  # it had no time to tell
+                    self._tell_line(end.computation, WARN, text)
         try:
             if not self._watches:
                 self._link.end()
@@ -372,8 +424,7 @@ class RaySession(Session):
                 if (batch.closed or over) and not batch.messages:
                     gone.add(name)
                 for level, text in batch.lines:
-                    if level <= self._log_level:
-                        self._hears(LogLine(name, level, text))
+                    self._tell_line(name, level, text)
                 for message in batch.messages:
                     self._arrives(name, message)
 
@@ -385,3 +436,13 @@ class RaySession(Session):
         with self._arriving:
             number = self._numbers[sender] = self._numbers.get(sender, 0) + 1
             self._accept(numbered(envelope, number))
+
+    def _tell_line(self, name: str, level: int, text: str) -> None:
+        self._last_lines.setdefault(name, deque(maxlen=KEPT_LINES)).append(text)
+        if level <= self._log_level:
+            self._hears(LogLine(name, level, text))
+
+
+def _lost(error: ArrasRayError | None) -> Stopped:
+    """The end of a session that has failed as a whole."""
+    return Stopped(exec_stopped_reason=str(error), disconnect_reason=str(error))

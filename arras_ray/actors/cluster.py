@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from arras_ray.actors.guest_node import GuestNode, address_towards, check_reached, is_node
 from arras_ray.actors.probe import address_on_this_machine, check_alive, is_alive, token
 from arras_ray.errors import ClusterError
 
@@ -64,6 +65,8 @@ class Cluster:
         self.note = note
         self.folder: Path | None = None
         """Everything an embedded Ray writes; gone after `close`."""
+        self.guest: GuestNode | None = None
+        """This machine's node, where it is one for this connection only."""
         self._variables: dict[str, str | None] = {}
 
     def close(self) -> None:
@@ -74,6 +77,9 @@ class Cluster:
         if ray.is_initialized():
             ray.shutdown()
         _end(processes)
+        if self.guest is not None:
+            self.guest.close()
+            self.guest = None
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
@@ -173,14 +179,34 @@ def _join(found: Address) -> Cluster:
         check_alive(host_port, shown)
         variables = {"RAY_AUTH_MODE": "token"}
     before = _set_variables(variables)
+    guest: GuestNode | None = None
     try:
-        info = _init(host_port, address=host_port)
+        if "ray" in sys.modules:
+            _read_settings_again()
+        if not is_node(host_port):
+            guest = GuestNode(host_port)
+        options = {"_node_ip_address": address_towards(host_port)} if guest else {}
+        info = _init(host_port, address=host_port, **options)
+        if guest is not None:
+            check_reached(host_port)
     except ClusterError:
+        _leave(guest)
         _set_variables(before)
         raise
     told = {"address": "", "RAY_ADDRESS": " ($RAY_ADDRESS)", "machine": ", found on this machine"}[found.source]
-    cluster = Cluster(host_port, embedded=False, dashboard=_url(info), note=f"Ray cluster at {host_port}{told}")
+    note = f"Ray cluster at {host_port}{told}" + (", which this machine joins for now" if guest else "")
+    cluster = Cluster(host_port, embedded=False, dashboard=_url(info), note=note)
+    cluster.guest = guest
     return _keep(cluster, before)
+
+
+def _leave(guest: GuestNode | None) -> None:
+    import ray
+
+    if ray.is_initialized():
+        ray.shutdown()
+    if guest is not None:
+        guest.close()
 
 
 def _start(cpus: float, memory: int) -> Cluster:

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -18,7 +19,7 @@ from arras_ray.actors.handshake import Heart, Joined, Pulse, join
 from arras_ray.actors.line import Line, Store
 from arras_ray.actors.outbox import Batch, Outbox
 from arras_ray.actors.worker_log import WorkerLog
-from arras_ray.session.endings import DISCONNECTED
+from arras_ray.session.endings import BAD_MESSAGE, DISCONNECTED, INIT_FAILED, START_FAILED
 from arras_ray.session.host import Ended, Host, Part, abort_on_thread_exception
 from arras_ray.session.message import CLIENT, Envelope, numbered
 
@@ -27,6 +28,11 @@ DRAIN_SECONDS = 2.0
 
 REPLY_SECONDS = 0.25
 """A call takes one of few threads; replies that take longer come with the other messages."""
+
+LOST_SECONDS = 30.0
+"""A computation that cannot reach another one ends by itself if the session does not in so long."""
+
+log = logging.getLogger("arras_ray.computation")
 
 
 class Executor:
@@ -42,10 +48,14 @@ class Executor:
         self._heart = Heart()
         self._state = "starting"
         self._store = Store()
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, Line] | None = None
+        self._early: list[tuple[str, Any, int, int]] = []
+        """Receiver, content, number and size of messages from before the others were known."""
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._outbox = Outbox()
         self._log = WorkerLog(self._outbox.write)
-        self._host = Host(part, self._let_out)
+        self._host = Host(part, self._let_out, posted=self._store.forget)
 
     def __repr__(self) -> str:
         return f"{self.name} of {self.session}"
@@ -65,8 +75,7 @@ class Executor:
         abort_on_thread_exception()
 
         def work() -> None:
-            if self._working_directory:
-                os.chdir(self._working_directory)
+            self._enter_working_directory()
             self._host.load()
             self._host.configure("initialize")
 
@@ -75,7 +84,7 @@ class Executor:
 
     def run(self, partners: dict[str, Any]) -> None:
         """Start it, hand it its messages until `stop`, let it stop. partners: actors it may send to, by name."""
-        self._lines = {name: Line(actor) for name, actor in partners.items()}
+        self._meet({name: Line(actor) for name, actor in partners.items()})
 
         def work() -> None:
             self._host.configure("start")
@@ -85,13 +94,17 @@ class Executor:
             self._host.configure("stop")
 
         self._carefully(work)
-        for line in self._lines.values():
+        for line in (self._lines or {}).values():
             with suppress(Exception):  # the others stop as well
                 line.flush()
+        self.close()
+        self._state = "stopped"
+
+    def close(self) -> None:
+        """Nothing comes from it any more: let its client have what there is. Also instead of `run`."""
         self._log.flush()
         self._outbox.drain(DRAIN_SECONDS)
         self._outbox.close()
-        self._state = "stopped"
 
     def deliver(self, envelope: Envelope, number: int, line: str) -> None:
         """A message, the sender's `number`th to this computation on this line. Returns once it is queued, which may
@@ -131,31 +144,61 @@ class Executor:
 
     def stop(self) -> None:
         """Let `run` end after the message under way."""
+        self._stopping.set()
         self._host.stop()
+
+    def _enter_working_directory(self) -> None:
+        if self._working_directory:
+            try:
+                os.chdir(self._working_directory)
+            except OSError as error:
+                text = f"cannot run in {self._working_directory}: {error.strerror}"
+                log.error("%s", text)
+                raise Ended(START_FAILED, text) from error
+
+    def _meet(self, lines: dict[str, Line]) -> None:
+        """These are the others: they get what was for them before."""
+        with self._lock:
+            self._lines = lines
+            early, self._early = self._early, []
+        for receiver, content, number, size in early:
+            self._send(receiver, content, number, size)
 
     def _let_out(self, receiver: str, envelope: Envelope) -> None:
         if receiver == CLIENT:
             self._outbox.put(self._store.ref(envelope), envelope.size, envelope.source_id)
             return
-        line = self._lines.get(receiver)
-        if line is None:
-            raise RuntimeError(f"a {envelope.name} was sent to {receiver} before the session was ready")
-        line.send(self._store.ref(envelope), envelope.number, envelope.size)
+        with self._lock:
+            if self._lines is None:
+                content = self._store.ref(envelope)
+                self._early.append((receiver, content, envelope.number, envelope.size))
+                return
+        self._send(receiver, self._store.ref(envelope), envelope.number, envelope.size)
+
+    def _send(self, receiver: str, content: Any, number: int, size: int) -> None:
+        from ray.exceptions import RayError
+
+        line = (self._lines or {}).get(receiver)
+        if line is None:  # its array is shorter than it might be
+            return
+        try:
+            line.send(content, number, size)
+        except RayError:
+            # It has died, most likely: that is the session's end, and this computation's fault is none of it.
+            if not self._stopping.wait(LOST_SECONDS):
+                log.exception("a message for %s could not be delivered", receiver)
+                self._leave(DISCONNECTED)
 
     def _carefully(self, work: Callable[[], None]) -> None:
         """Do the computation's work; whatever ends it ends this process."""
-        from ray.exceptions import RayError
-
         try:
             work()
         except Ended as ended:
+            if ended.__cause__ is None and ended.code in (INIT_FAILED, BAD_MESSAGE):  # nobody has told yet
+                log.error("%s", ended.text)
             self._leave(ended.code)
         except SystemExit as exiting:
-            code = exiting.code
-            self._leave(code if isinstance(code, int) else int(code is not None))
-        except RayError:
-            logging.getLogger("arras_ray.computation").exception("a message could not be delivered")
-            self._leave(DISCONNECTED)
+            self._leave(_exit_code(exiting))
 
     def _leave(self, code: int) -> NoReturn:
         """End this process, once everything it wrote is on its way."""
@@ -165,3 +208,11 @@ class Executor:
             self._log.flush()
             self._outbox.drain(DRAIN_SECONDS)
         os._exit(code)
+
+
+def _exit_code(exiting: SystemExit) -> int:
+    """As Python itself has it: a number or nothing; anything else is told, and means 1."""
+    if exiting.code is None or isinstance(exiting.code, int):
+        return exiting.code or 0
+    print(exiting.code, file=sys.stderr)
+    return 1

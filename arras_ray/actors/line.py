@@ -22,24 +22,28 @@ SWEEP = 32
 
 
 class Store:
-    """Puts large envelopes into the object store, each once however many receivers it has."""
+    """Puts large envelopes into the object store, each once however many receivers it has. All methods may be called
+    from any thread."""
 
     def __init__(self) -> None:
-        self._last: tuple[str, Any] = ("", None)
+        self._leaving: dict[str, Any] = {}
+        """References to envelopes there may be more receivers for, by instance id."""
 
     def ref(self, envelope: Envelope) -> Any:
-        """A reference to the envelope without its number, or the envelope itself where it is small."""
+        """A reference to the envelope without its number, or the envelope itself where it is small; in either case its
+        arrays are copies. `forget` it when it has left to all its receivers."""
         import ray
 
         if envelope.size <= INLINE_BYTES:
-            return _for_ray(envelope) if envelope.buffers else envelope
-        if self._last[0] != envelope.instance_id:
-            self._last = (envelope.instance_id, ray.put(_for_ray(envelope)))
-        return self._last[1]
+            return envelope.kept() if envelope.buffers else envelope
+        ref = self._leaving.get(envelope.instance_id)
+        if ref is None:
+            ref = self._leaving[envelope.instance_id] = ray.put(_for_ray(envelope))
+        return ref
 
-    def forget(self) -> None:
-        """Keep nothing alive that was sent."""
-        self._last = ("", None)
+    def forget(self, envelope: Envelope) -> None:
+        """Keep nothing of it alive."""
+        self._leaving.pop(envelope.instance_id, None)
 
 
 class Line:
@@ -65,10 +69,8 @@ class Line:
             self._bytes += size
 
     def call(self, content: Any, number: int) -> Any:
-        """Send, and return what the actor answers at once: a message, a reference to one, or None."""
-        import ray
-
-        return ray.get(self.actor.call.remote(content, number, self._name))
+        """Send; returns a reference to what the actor answers at once: a message, a reference to one, or None."""
+        return self.actor.call.remote(content, number, self._name)
 
     def flush(self) -> None:
         """Wait until everything that was sent has arrived."""

@@ -63,7 +63,7 @@ class Order:
 @dataclass(frozen=True)
 class SessionOrder:
     """What a client asks of a session of users' computations. parts: what each is to run, by name. client_routes: who
-    accepts what from the client.
+    accepts what from the client. stop_seconds: for each step of the stop sequence.
 
     Otherwise as Order.
     """
@@ -76,6 +76,7 @@ class SessionOrder:
     client_seconds: float = 10.0
     num_cores: int | None = None
     client_node: str = ""
+    stop_seconds: float = 5.0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,13 @@ from arras_ray.session.party import MOST_MESSAGES, MOST_WAITING
 MOST_LINES = 10_000
 """Of the log; who comes later gets the last ones."""
 
+WATCH_BYTES = 32 << 20
+WATCH_MESSAGES = 1000
+"""Of what only watchers have not fetched; what is older they miss."""
+
+WATCHER_SECONDS = 30.0
+"""Nothing is kept for a watcher that has not asked for so long; it may be gone."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -28,13 +35,9 @@ class Batch:
     closed: bool
 
 
-WATCH_BYTES = 32 << 20
-"""Of messages that only watchers have not fetched; what is older they miss."""
-
-
 class Outbox:
-    """A queue with several readers. What its owner (the first reader) has not fetched is kept, up to a bound that
-    lets `put` wait; for watchers the newest is."""
+    """A queue with several readers. What its owner has not fetched is kept, up to a bound that lets `put` wait; for
+    watchers the newest is. The owner is the first reader that does not watch, until another one says it is."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -43,22 +46,26 @@ class Outbox:
         self._bytes = 0
         self._count = 0
         self._lines: deque[tuple[int, int, str]] = deque(maxlen=MOST_LINES)
-        self._line_count = self._lines_fetched = 0
+        self._line_count = 0
         self._owner = ""
-        self._fetched: dict[str, int] = {}
-        """Number of the last message each reader has got."""
+        self._owner_has = self._owner_has_line = 0
+        """Numbers of the last message and the last line the owner has got."""
+        self._watchers: dict[str, tuple[int, float]] = {}
+        """Number of the last message each has got, and when it asked."""
         self._closed = False
         self._awaited: dict[str, Any] = {}
         """Source ids of replies a call waits for, and those that have come."""
 
     def put(self, message: Any, size: int, source_id: str = "") -> None:
-        """One more message; the first with a source id that is awaited goes there. Waits while too much is unfetched;
-        dropped once closed."""
+        """One more message; the first with a source id that is awaited goes there, unless somebody watches. Waits while
+        too much is unfetched; dropped once closed."""
         with self._changed:
             if source_id in self._awaited and self._awaited[source_id] is None:
-                self._awaited[source_id] = message
-                self._changed.notify_all()
-                return
+                if not self._watching():
+                    self._awaited[source_id] = message
+                    self._changed.notify_all()
+                    return
+                del self._awaited[source_id]  # it comes like all others
             while not self._closed and (self._bytes > MOST_WAITING or len(self._messages) > MOST_MESSAGES):
                 self._changed.wait()
             if self._closed:
@@ -74,10 +81,10 @@ class Outbox:
             self._awaited[source_id] = None
 
     def reply(self, source_id: str, timeout: float) -> Any:
-        """That message; None if it does not come within `timeout` seconds: then it comes like all others."""
+        """That message; None if it does not come within `timeout` seconds, or comes like all others."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._awaited[source_id] is not None, timeout)
-            return self._awaited.pop(source_id)
+            self._changed.wait_for(lambda: self._closed or self._awaited.get(source_id, self) is not None, timeout)
+            return self._awaited.pop(source_id, None)
 
     def write(self, level: int, text: str) -> None:
         """One more line of the log."""
@@ -87,13 +94,15 @@ class Outbox:
             self._changed.notify_all()
 
     def fetch(self, reader: str, since: int, line: int, timeout: float) -> Batch:
-        """What came after `since` and `line`, as soon as there is any. An owner that asks has got all up to `since`."""
+        """What came after `since` and `line`, as soon as there is any. A reader that asks has got all up to there."""
         deadline = time.monotonic() + timeout
         with self._changed:
-            self._owner = self._owner or reader
-            self._fetched[reader] = since
+            if reader in self._watchers:
+                self._watchers[reader] = since, time.monotonic()
+            else:
+                self._owner = self._owner or reader
             if reader == self._owner:
-                self._lines_fetched = max(line, self._lines_fetched)
+                self._owner_has, self._owner_has_line = max(since, self._owner_has), max(line, self._owner_has_line)
             self._forget()
             while not self._closed and self._count <= since and self._line_count <= line:
                 left = deadline - time.monotonic()
@@ -107,22 +116,20 @@ class Outbox:
     def own(self, reader: str) -> int:
         """From now on this reader is the one that is waited for. Returns where the one before it had got to."""
         with self._changed:
-            begin = self._fetched.pop(self._owner, 0)
             self._owner = reader
-            self._fetched[reader] = begin
-            return begin
+            return self._owner_has
 
     def watch(self, reader: str) -> int:
         """This reader will fetch what comes from now on: after the number that is returned."""
         with self._changed:
-            self._fetched[reader] = self._count
+            self._watchers[reader] = self._count, time.monotonic()
             return self._count
 
     def drain(self, timeout: float) -> None:
         """Return once the owner, if there is one, has fetched everything, or after `timeout` seconds."""
 
         def empty() -> bool:
-            return not self._owner or (not self._messages and self._lines_fetched == self._line_count)
+            return not self._owner or (self._owner_has, self._owner_has_line) == (self._count, self._line_count)
 
         with self._changed:
             self._changed.wait_for(empty, timeout)
@@ -133,12 +140,18 @@ class Outbox:
             self._closed = True
             self._changed.notify_all()
 
+    def _watching(self) -> list[int]:
+        """What those watchers have got who are there."""
+        since = time.monotonic() - WATCHER_SECONDS
+        return [number for number, asked in self._watchers.values() if asked > since]
+
     def _forget(self) -> None:
         """Drop what the owner has fetched and no watcher waits for, within bounds."""
-        fetched, least = self._fetched.get(self._owner, 0), min(self._fetched.values())
+        least = min(self._watching(), default=self._count)
         while self._messages:
             number, _, size = self._messages[0]
-            if number > fetched or (number > least and self._bytes <= WATCH_BYTES):
+            kept = number > least and self._bytes <= WATCH_BYTES and len(self._messages) <= WATCH_MESSAGES
+            if number > self._owner_has or kept:
                 break
             self._messages.popleft()
             self._bytes -= size

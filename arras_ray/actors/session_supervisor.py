@@ -1,7 +1,8 @@
 """The supervisor of a session of users' computations: one that ends by itself ends the session, with its reason.
 
 Computations are started, initialised, and run once all are ready. To stop, each may finish in its own way; who has not
-after STOP_SECONDS is told to by SIGTERM, and after as long again killed.
+after stop_seconds is told to by SIGTERM, and after as long again killed. A supervisor that takes over from one that has
+died finds out from its computations how far they are.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from arras_ray.actors.ends import End
+from arras_ray.actors.ends import End, find_end
 from arras_ray.actors.handshake import Joined, Pulse, refuse_other_versions
 from arras_ray.actors.orders import SessionOrder, SessionState
 from arras_ray.actors.reasons import sentence
 from arras_ray.actors.roster import ABSENT, LOADING, READY, STARTING, Member
 from arras_ray.actors.supervisor import LEAVE_SECONDS, Supervisor
 from arras_ray.errors import ArrasRayError, ComputationError
-from arras_ray.session.endings import CLIENT_SHUTDOWN, Stopped, computation_ended, exit_words
+from arras_ray.session.endings import CLIENT_LOST, CLIENT_SHUTDOWN, Stopped, computation_ended, exit_words
 from arras_ray.session.routing import Rule
 
-STOP_SECONDS = 5.0
-"""For each step of the stop sequence."""
+CRASH = "Fatal Python error: "
+"""Begins the line that tells most of a crash; where it happened follows."""
 
 
 class SessionSupervisor(Supervisor):
@@ -33,6 +34,8 @@ class SessionSupervisor(Supervisor):
         super().__init__(session, order)
         self._order = order
         self._ends: list[End] = []
+        self._adopted: list[Member] = []
+        """Computations of an earlier supervisor that were not heard from yet."""
         self._started = False
         self._ran: set[str] = set()
         """Computations that were told to run."""
@@ -64,8 +67,8 @@ class SessionSupervisor(Supervisor):
         return True
 
     def keep(self, seconds: float) -> None:
-        """From now on the session may be without a client for so long."""
-        self._client_seconds = seconds
+        """From now on the session may be without a client for so long, or for as long as was ordered."""
+        self._client_seconds = max(seconds, self._order.client_seconds)
 
     def _stage(self) -> str:
         if self._error is not None:
@@ -81,18 +84,26 @@ class SessionSupervisor(Supervisor):
         return self._started and all(m.state == READY for m in self._roster.members.values())
 
     def _begin(self) -> None:
-        if self._again and self._roster.adopt():
-            for member in self._roster.members.values():
-                if member.actor is not None:
-                    self._ask_to_join(member)
-            return
-        self._roster.reserve_now(self._ended.is_set)
+        if not (self._again and self._roster.adopt()):
+            self._roster.reserve_now(self._ended.is_set)
+        members = self._roster.members.values()
+        for member in members:
+            if member.actor is not None:
+                self._adopted.append(member)
+                self._ask_to_join(member)
+            elif member.place is None and not member.computation.array_min:  # its bundle was on a node that is lost
+                self._stop(computation_ended(member.name, "was lost with its node", local=False))
         for name in self._roster.leave_without_place():
             self._tell(f"{name} found no place, and its array may be shorter: the session goes without it")
 
     def _step(self) -> None:
+        self._take_over()
+        if self._stopping is None and time.monotonic() - self._heard_at > self._client_seconds:
+            self._stop(Stopped(exec_stopped_reason=CLIENT_LOST, disconnect_reason=CLIENT_LOST))
         if self._stopping is not None:
             self._bring_to_a_stop()
+            return
+        if self._adopted:
             return
         members = self._roster.members.values()
         if not self._started:
@@ -107,6 +118,29 @@ class SessionSupervisor(Supervisor):
             for member in members:
                 if member.name not in self._ran:
                     self._run_member(member)
+
+    def _take_over(self) -> None:
+        """Judge what an earlier supervisor has left, once everybody was heard: a session that ran is not made whole
+        again, and one that was stopping goes on with that."""
+        if not self._adopted:
+            return
+        self._adopted = [member for member in self._adopted if member.actor is not None and member.pulse is None]
+        if self._adopted or not self._ran:
+            return
+        states = {member.pulse.state for member in self._roster.members.values() if member.pulse is not None}
+        missing = [m for m in self._roster.members.values() if m.actor is None and m.name not in self._done]
+        for member in missing:
+            self._gone(member, False)
+            self._told(member, self._end_of(member))
+        if states & {"stopping", "stopped"}:
+            self._stop(Stopped())
+
+    def _end_of(self, member: Member) -> End:
+        """How a computation ended while nobody looked."""
+        import ray
+
+        here = member.place is not None and member.place.node_id == ray.get_runtime_context().get_node_id()
+        return find_end(f"{self.session}/{member.name}") if here else End(member.name, member.node, "exited")
 
     def _start(self, member: Member) -> None:
         from arras_ray.actors import launch
@@ -182,7 +216,7 @@ class SessionSupervisor(Supervisor):
         self._ends.append(end)
         if self._stopping is None:
             words = exit_words(end.code, end.signal) if end.how in ("exited", "killed", "crashed") else end.sentence
-            self._stop(computation_ended(before.name, words, local=False, detail=end.log[-1] if end.log else ""))
+            self._stop(computation_ended(before.name, words, local=False, detail=_detail(end.log)))
 
     def _stop(self, stopped: Stopped) -> None:
         if self._stopping is None:
@@ -190,18 +224,25 @@ class SessionSupervisor(Supervisor):
             self._stopping = stopped
 
     def _bring_to_a_stop(self) -> None:
-        waited = time.monotonic() - self._stop_at
-        if waited > 3 * STOP_SECONDS + LEAVE_SECONDS:  # no client has come to take the session down
-            self._client_seconds = 0.0
-        step = min(2, int(waited / STOP_SECONDS))
+        seconds = self._order.stop_seconds
+        step = min(2, int((time.monotonic() - self._stop_at) / seconds)) if seconds > 0 else 2
         for member in list(self._roster.members.values()):
             if member.name in self._done:
                 continue
-            if member.actor is None or (member.name not in self._ran and member.state == READY):
+            if member.actor is None:
                 self._done.add(member.name)
+            elif member.name not in self._ran and member.state == READY:  # it will not run any more
+                self._done.add(member.name)
+                member.actor.close.remote()
             elif self._signalled.get(member.name, -1) < step:
                 self._signalled[member.name] = step
                 self._signal(member, step)
+        if self._stage() != "stopped":
+            self._heard_at = time.monotonic()
+        elif self._stopping is not None and self._stopping.exec_stopped_reason == CLIENT_LOST:
+            self._client_seconds = 0.0
+        else:  # its client takes it down, if there is one
+            self._client_seconds = min(self._client_seconds, LEAVE_SECONDS)
 
     def _signal(self, member: Member, step: int) -> None:
         if step == 0:
@@ -212,3 +253,10 @@ class SessionSupervisor(Supervisor):
         else:
             self._health.end(member)
             self._done.add(member.name)
+
+
+def _detail(log: tuple[str, ...]) -> str:
+    """The line among its last ones that tells most of why a computation ended."""
+    crash = [line for line in log if line.startswith(CRASH)]
+    told = [line for line in log if line[:1].strip()]
+    return (crash or told or [""])[-1]

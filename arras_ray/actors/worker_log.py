@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from arras_ray.actors.ends import LINE_LENGTH, NOISE
@@ -59,7 +60,8 @@ class WorkerLog:
     def _watch(self) -> None:
         pause = threading.Event()
         while not pause.wait(LOOK_SECONDS):
-            self.flush()
+            with suppress(OSError, ValueError):  # a full disk, or a stream that was closed
+                self.flush()
 
 
 def read_process(logs: Path, pid: int, at: tuple[int, int]) -> tuple[Lines, tuple[int, int]]:

@@ -112,17 +112,15 @@ def check_reached(host_port: str) -> None:
     """Let the head connect to this machine's node. Raise ClusterError where it cannot: Ray would take the node for dead
     half a minute later."""
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    from arras_ray.actors.nodes import head_node, own_node
+    from arras_ray.actors import launch
+    from arras_ray.actors.nodes import own_node
 
     all_nodes: Any = ray.nodes
     own = next(node for node in all_nodes() if node["NodeID"] == own_node())
     where = own["NodeManagerAddress"], own["NodeManagerPort"]
-    remote: Any = ray.remote
-    on_head = remote(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(head_node(), soft=False))
     try:
-        reached = ray.get(on_head(reaches).remote(*where), timeout=START_SECONDS)
+        reached = ray.get(launch.on_head(reaches, *where), timeout=START_SECONDS)
     except ray.exceptions.RayError:
         reached = False
     if not reached:

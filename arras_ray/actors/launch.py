@@ -9,7 +9,7 @@ answered while work is done; within a group of one thread they keep their order.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -149,6 +149,13 @@ def supervisor(session: str, order: Order | SessionOrder) -> Any:
         )
         .remote(session, order)
     )
+
+
+def on_head(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function once, on the head, without cores; returns a reference to what it returns."""
+    remote: Any = ray.remote  # its type hints know no options and a function at once
+    where = NodeAffinitySchedulingStrategy(head_node(), soft=False)
+    return remote(num_cpus=0, scheduling_strategy=where)(function).remote(*arguments)
 
 
 def sessions() -> list[str]:

@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
     from arras_ray.actors.line import Line
     from arras_ray.actors.orders import Order, SessionOrder, SessionState
+    from arras_ray.actors.outbox import Batch
     from arras_ray.render_session import RenderSession
     from arras_ray.session.definition import SessionDefinition
 
 KEEP_ALIVE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
-FETCH_SECONDS = 10.0
-"""The longest a computation keeps a client waiting for news."""
-
 CLIENT_SECONDS = 10.0
 """A client that has not been heard for so long is gone."""
 
@@ -186,6 +184,7 @@ class RaySession(Session):
         comes_back: bool = False,
         watches: bool = False,
     ) -> None:
+        from arras_ray.actors.fetcher import Fetcher
         from arras_ray.actors.line import Store
 
         self._store = Store()
@@ -204,16 +203,18 @@ class RaySession(Session):
         self._paused = False
         self._numbers: dict[str, int] = {}
         """How many messages have come from each computation, by whatever way."""
-        self._begins: dict[str, int] = {}
-        """Number of the message of each that was the last before this client."""
         self._arriving = threading.Lock()
         self._calling = threading.local()
         """now: its next message is a call; reply: from whom it comes, and a reference to it."""
         self._last_lines: dict[str, deque[str]] = {}
         """What each computation was heard to write last."""
+        self._membership = _membership()
+        self._fetcher = Fetcher(self._reader, self._takes)
         if comes_back or watches:
             self._meet(link.ask(link.supervisor.state.remote()))
-        self._fetching = threading.Thread(target=self._fetch, name="fetch", daemon=True)
+        self._fetching = threading.Thread(
+            target=self._fetcher.run, args=(lambda: self._is_joined,), name="fetch", daemon=True
+        )
         self._fetching.start()
         threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
 
@@ -227,13 +228,16 @@ class RaySession(Session):
 
     def send(self, content: Any, *, to: Iterable[str] = (), source_id: str = "", routing_name: str = "") -> str:
         """As Session has it. What a call waits for is waited for here, where nobody else is held up."""
+        import ray
         from ray.exceptions import RayError
 
         instance_id = super().send(content, to=to, source_id=source_id, routing_name=routing_name)
         receiver, ref = self._calling.__dict__.pop("reply", ("", None))
         if ref is not None:
             try:
-                self._arrives(receiver, ref)
+                reply = ray.get(ref)
+                if reply is not None:
+                    self._arrives(receiver, reply)
             except RayError:
                 self.wait_stopped(LOST_SECONDS)
         return instance_id
@@ -243,7 +247,7 @@ class RaySession(Session):
         if self.stopped is not None:
             return SessionStatus("stopped", (), self.stopped)
         _, _, rows = self._link.ask(self._link.supervisor.report.remote(), ASK_SECONDS)
-        counts = {name: self._actor(name).counts.remote() for name in self._lines}
+        counts = {name: self._actor(name).counts.remote() for name in list(self._lines)}
         told: dict[str, tuple[int, int, int]] = {}
         for name, ref in counts.items():
             with suppress(ArrasRayError):
@@ -273,10 +277,11 @@ class RaySession(Session):
 
         if not self._watches and self.stopped is None:
             self._link.ask(self._link.supervisor.keep.remote(float("inf")))
-            for line in self._lines.values():
+            for line in list(self._lines.values()):
                 with suppress(RayError):  # who has died ends the session
                     line.flush()
         self._over.set()
+        self._fetcher.stop()
         self._hurry.set()
         self._has_stopped(Stopped("running", "", DISCONNECTED))
 
@@ -314,7 +319,7 @@ class RaySession(Session):
                     self._link.ask(self._link.supervisor.stop.remote(CLIENT_SHUTDOWN), ASK_SECONDS)
                 self._hurry.set()
             time.sleep(LOOK_SECONDS)
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline and self._is_joined:
             self._link.end()
         error = self._link.error
         self._has_stopped(_lost(error) if error is not None else Stopped(), error)
@@ -324,9 +329,14 @@ class RaySession(Session):
             raise UsageError(f"who watches session {self.name} cannot pause it")
         if self.stopped is not None:
             self._raise(self.stopped, always=True)
-        for ref in [self._actor(name).pause.remote(paused) for name in self._lines]:
+        for ref in [self._actor(name).pause.remote(paused) for name in list(self._lines)]:
             self._link.ask(ref, ASK_SECONDS)
         self._paused = paused
+
+    @property
+    def _is_joined(self) -> bool:
+        """Whether this process is still in the session's cluster; if not, Ray would join, or start, another one."""
+        return _membership() == self._membership
 
     def _actor(self, name: str) -> Any:
         return self._lines[name].actor
@@ -335,7 +345,7 @@ class RaySession(Session):
         """Tell the supervisor that this client lives, and hear where the session stands, until it ends."""
         told: list[str] = []
         while not self._over.is_set():
-            state = self._link.state() if self._watches else self._link.keep_alive()
+            state = self._hear()
             if state is not None:
                 self._state = state
                 self.warnings += [text for text in state.warnings if text not in told]
@@ -355,9 +365,20 @@ class RaySession(Session):
             steady = state is not None and state.stage == "ready" and not self._hurry.is_set()
             self._hurry.wait(KEEP_ALIVE_SECONDS) if steady else self._over.wait(LOOK_SECONDS)
 
+    def _hear(self) -> SessionState | None:
+        """What the supervisor tells, if it is reached."""
+        from ray.exceptions import RayError
+
+        if self._is_joined:
+            with suppress(RayError):  # the process is leaving the cluster
+                return self._link.state() if self._watches else self._link.keep_alive()
+        self._link.error = ClusterError(f"this process has left the cluster that session {self.name} is in")
+        return None
+
     def _end(self, stopped: Stopped, error: ArrasRayError | None) -> None:
         """The session has stopped: take what was sent before, then give everything back."""
         self._over.set()
+        self._fetcher.stop()
         self._fetching.join(LAST_SECONDS)
         for end in self._state.ends if self._state is not None else ():
             heard = list(self._last_lines.get(end.computation, ()))
@@ -367,7 +388,7 @@ class RaySession(Session):
                 else:  # it had no time to tell
                     self._tell_line(end.computation, WARN, text)
         try:
-            if not self._watches:
+            if not self._watches and self._is_joined:
                 self._link.end()
         finally:
             self._has_stopped(stopped, error)
@@ -385,48 +406,25 @@ class RaySession(Session):
             if joined.name not in self._lines:
                 with suppress(ValueError):  # it ended just now
                     line = Line(ray.get_actor(f"{self.name}/{joined.name}", NAMESPACE), self._reader)
+                    since = 0
                     if self._comes_back or self._watches:
                         join = line.actor.own if self._comes_back else line.actor.watch
                         with suppress(ArrasRayError):
-                            self._begins[joined.name] = self._link.ask(join.remote(self._reader), ASK_SECONDS)
+                            since = self._link.ask(join.remote(self._reader), ASK_SECONDS)
+                    self._fetcher.add(joined.name, line.actor, since)
                     with self._changed:
                         self._lines[joined.name] = line
                         self._changed.notify_all()
 
-    def _fetch(self) -> None:
-        """Have a call waiting at each computation that returns what it has for the client."""
-        import ray
+    def _takes(self, name: str, batch: Batch) -> None:
+        """This was fetched."""
         from ray.exceptions import RayError
 
-        asked: dict[Any, str] = {}
-        places: dict[str, tuple[int, int]] = {}
-        gone: set[str] = set()
-        while True:
-            over = self._over.is_set()
-            for name in [name for name in self._lines if name not in gone and name not in asked.values()]:
-                since, line = places.get(name, (self._begins.get(name, 0), 0))
-                ref = self._actor(name).fetch.remote(self._reader, since, line, 0.0 if over else FETCH_SECONDS)
-                asked[ref] = name
-            if not asked:
-                if over:
-                    return
-                time.sleep(LOOK_SECONDS)
-                continue
-            ready, _ = ray.wait(list(asked), num_returns=1, timeout=LOOK_SECONDS)
-            for ref in ready:
-                name = asked.pop(ref)
-                try:
-                    batch = ray.get(ref)
-                except RayError:  # it has ended: the supervisor tells
-                    gone.add(name)
-                    continue
-                places[name] = (batch.since, batch.line)
-                if (batch.closed or over) and not batch.messages:
-                    gone.add(name)
-                for level, text in batch.lines:
-                    self._tell_line(name, level, text)
-                for message in batch.messages:
-                    self._arrives(name, message)
+        for level, text in batch.lines:
+            self._tell_line(name, level, text)
+        for message in batch.messages:
+            with suppress(RayError):  # it has died since, and what it had sent last with it
+                self._arrives(name, message)
 
     def _arrives(self, sender: str, message: Any) -> None:
         """A message, or a reference to one, has come."""
@@ -446,3 +444,14 @@ class RaySession(Session):
 def _lost(error: ArrasRayError | None) -> Stopped:
     """The end of a session that has failed as a whole."""
     return Stopped(exec_stopped_reason=str(error), disconnect_reason=str(error))
+
+
+def _membership() -> tuple[str, str]:
+    """Tells a process's time in one cluster from that in others; empty outside."""
+    import ray
+
+    if ray.is_initialized():
+        with suppress(Exception):  # it is leaving just now
+            context = ray.get_runtime_context()
+            return context.gcs_address, context.get_job_id()
+    return "", ""

@@ -1,0 +1,77 @@
+"""A client's ear for the computations of its session: at each a call waits that returns what it has for the client."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from arras_ray.actors.outbox import Batch
+
+LOOK_SECONDS = 0.05
+FETCH_SECONDS = 10.0
+"""The longest a computation keeps a client waiting for news."""
+
+
+class Fetcher:
+    """Calls takes(name, batch) for everything computations have for `reader`, each message once, in order."""
+
+    def __init__(self, reader: str, takes: Callable[[str, Batch], None]) -> None:
+        self._reader = reader
+        self._takes = takes
+        self._actors: dict[str, Any] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+        """Numbers of the last message and line of each that were fetched."""
+        self._asked: dict[Any, str] = {}
+        self._over = threading.Event()
+
+    def add(self, name: str, actor: Any, since: int) -> None:
+        """One more computation. since: number of the message before the first that is wanted."""
+        self._places[name] = since, 0
+        self._actors[name] = actor
+
+    def stop(self) -> None:
+        """Take what there is, and no more."""
+        self._over.set()
+
+    def run(self, is_joined: Callable[[], bool]) -> None:
+        """Fetch until `stop`, as long as this process is in the cluster."""
+        import ray
+        from ray.exceptions import RayError
+
+        while is_joined():
+            try:
+                self._ask()
+                if not self._asked:
+                    if self._over.wait(LOOK_SECONDS) and not self._actors:
+                        return
+                    continue
+                ready, _ = ray.wait(list(self._asked), num_returns=1, timeout=LOOK_SECONDS)
+            except RayError:  # the process is leaving the cluster
+                return
+            for ref in ready:
+                self._take(self._asked.pop(ref), ref)
+
+    def _ask(self) -> None:
+        seconds = 0.0 if self._over.is_set() else FETCH_SECONDS
+        for name, actor in list(self._actors.items()):
+            if name not in self._asked.values():
+                self._asked[actor.fetch.remote(self._reader, *self._places[name], seconds)] = name
+
+    def _take(self, name: str, ref: Any) -> None:
+        import ray
+        from ray.exceptions import ActorUnavailableError, RayError
+
+        over = self._over.is_set()
+        try:
+            batch: Batch = ray.get(ref)
+        except RayError as error:
+            if over or not isinstance(error, ActorUnavailableError):  # it has ended: the supervisor tells
+                del self._actors[name]
+            time.sleep(LOOK_SECONDS)
+            return
+        self._places[name] = batch.since, batch.line
+        if (batch.closed or over) and not batch.messages:
+            del self._actors[name]
+        self._takes(name, batch)

@@ -1,4 +1,4 @@
-"""Computations and messages of the tests, for the tests and for the processes they start."""
+"""Computations and messages of the tests, for the tests and for the processes they start, which import little."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Self
 
 from arras_ray.session.computation import Computation, Result
 from arras_ray.session.message import Message
+
+if TYPE_CHECKING:
+    import numpy as np
 
 log = logging.getLogger("small")
 

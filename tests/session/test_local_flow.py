@@ -29,6 +29,7 @@ that is to be passed on; one that is not sent yet."""
 COUNT = 30
 
 FLOOD = f"""
+import numpy as np
 for number in range({COUNT}):
     with open(config["begun"], "ab") as begun:
         begun.write(b".")
@@ -165,7 +166,9 @@ def test_two_that_are_both_full_are_reported_and_can_be_shut_down(
 ) -> None:
     """Both send in one go, and take nothing meanwhile."""
     monkeypatch.setattr(local_supervisor, "STUCK_SECONDS", 0.1)
-    flood = f"for _ in range({COUNT}): self.send(np.zeros({MESSAGE}, np.uint8), to=[config['other']])"
+    flood = (
+        f"import numpy as np\nfor _ in range({COUNT}): self.send(np.zeros({MESSAGE}, np.uint8), to=[config['other']])"
+    )
     session = stage(spec("one", start=flood, other="two"), spec("two", start=flood, other="one"))
     lines: list[LogLine] = []
     session.listen(log=lines.append)
@@ -200,6 +203,7 @@ def test_a_client_that_waits_to_send_hears_of_the_end(stage: Stage, gate: Gate) 
 
 
 PAINT = """
+import numpy as np
 pixels = np.zeros(100_000)
 for number in range(1, 11):
     pixels.fill(number)
@@ -272,6 +276,7 @@ def test_a_large_array_is_copied_once(stage: Stage) -> None:
     """What travels is in no process's own memory but in that of its maker: it is written once and mapped."""
     size = 64 * MEGABYTE
     script = """
+import numpy as np
 taken = anonymous_memory()
 total = int(message.content.pixels.sum(dtype=np.int64))
 self.send((total, anonymous_memory() - taken, mapped_memory()), reply_to=message)
@@ -305,7 +310,7 @@ def test_a_message_of_gigabytes_passes_both_ways(stage: Stage) -> None:
 def test_what_waits_stays_below_the_bound_that_is_documented(stage: Stage, gate: Gate) -> None:
     """256 MB, and one message more."""
     message = 16 * MEGABYTE
-    flood = f"for number in range(40): self.send(Array(str(number), np.zeros({message}, np.uint8)))"
+    flood = f"import numpy as np\nfor number in range(40): self.send(Array(str(number), np.zeros({message}, np.uint8)))"
     measure = "wait_at(config['gate']) if message.content.name == '0' else None; self.send(mapped_memory())"
     session = stage(
         spec("source", message=flood), spec("sink", accepts=["source"], message=measure, gate=gate.path), client={}

@@ -106,6 +106,11 @@ class Client:
             raise
         return session
 
+    @property
+    def cluster(self) -> Cluster | None:
+        """The cluster it is connected to; None without Ray, and until the first session."""
+        return self._home.cluster
+
     def attach(self, name: str, *, watch: bool = False, log_level: int = INFO) -> Session:
         """Come back to a session of the cluster as its client, or `watch` it beside its client, who goes on.
 
@@ -150,6 +155,8 @@ def _read(definition: SessionDefinition | str | Path) -> SessionDefinition:
 class _Local:
     """Where sessions without Ray come from."""
 
+    cluster: Cluster | None = None
+
     def start(self, order: Order) -> Session:
         definition = order.definition
         computations = definition.expand(order.num_mcrt, order.dso)
@@ -177,7 +184,7 @@ class _Ray:
 
     def __init__(self, address: str | None) -> None:
         self._address = address
-        self._cluster: Cluster | None = None
+        self.cluster: Cluster | None = None
         self._lock = threading.Lock()
 
     def start(self, order: Order) -> Session:
@@ -203,15 +210,15 @@ class _Ray:
         return attach_session(self._joined(()), name, watch=watch, log_level=log_level)
 
     def close(self) -> None:
-        if self._cluster is not None:
-            self._cluster.close()
+        if self.cluster is not None:
+            self.cluster.close()
 
     def _joined(self, computations: Sequence[ComputationSpec]) -> Cluster:
         from arras_ray.actors.cluster import connect
         from arras_ray.session.placement import embedded_size
 
         with self._lock:
-            if self._cluster is None:
+            if self.cluster is None:
                 size = embedded_size(computations, usable_cores(), machine_memory())
-                self._cluster = connect(self._address, cpus=size.cpus, memory=max(size.memory, machine_memory()))
-            return self._cluster
+                self.cluster = connect(self._address, cpus=size.cpus, memory=max(size.memory, machine_memory()))
+            return self.cluster

@@ -23,7 +23,7 @@ RAY_GAVE_UP = 1
 _told = -1
 
 
-def guard(hint: str) -> int | None:
+def guard(hint: str, what: str = "the render") -> int | None:
     """Go on in a child, where this returns None. The parent returns the child's exit code once it has ended.
 
     Raise ClusterError, with this hint, if Ray has ended the child.
@@ -55,7 +55,7 @@ def guard(hint: str) -> int | None:
             signal.signal(-code, signal.SIG_DFL)
             os.kill(os.getpid(), -code)
         return code
-    raise ClusterError("Ray on this machine was lost, and the render with it", hint=hint)
+    raise ClusterError(f"Ray on this machine was lost, and {what} with it", hint=hint)
 
 
 def told() -> None:

@@ -29,6 +29,7 @@ MOST_LETTERS = 1000
 class SessionReport(Protocol):
     """Where a command tells of a session. `log` comes from other threads than the rest."""
 
+    def cluster(self, note: str) -> None: ...
     def ready(self) -> None: ...
     def message(self, message: Message) -> None: ...
     def log(self, line: LogLine) -> None: ...
@@ -42,6 +43,9 @@ class SessionLines:
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self._out, self._err = out, err
+
+    def cluster(self, note: str) -> None:
+        write_line(self._out, note)
 
     def ready(self) -> None:
         write_line(self._out, "ready")
@@ -72,6 +76,9 @@ class SessionEvents:
         self._out = out
         self._lock = threading.Lock()
         self._began = time.monotonic()
+
+    def cluster(self, note: str) -> None:
+        self._write("cluster", note=note)
 
     def ready(self) -> None:
         self._write("ready")

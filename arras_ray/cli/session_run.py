@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from arras_ray.cli.guard import guard
 from arras_ray.cli.interrupt import Interrupt, interruptible
-from arras_ray.cli.options import debug_option
+from arras_ray.cli.options import Settings, debug_option
 from arras_ray.cli.report import known_error
 from arras_ray.cli.session_report import SessionEvents, SessionLines, SessionReport
 from arras_ray.errors import ComputationError, Interrupted, MessageTimeout, UsageError
@@ -85,7 +86,9 @@ TEXT = "GenericMessage"
     help="For the session to get ready.",
 )
 @debug_option
+@click.pass_obj
 def run(
+    settings: Settings | None,
     file: str,
     texts: tuple[str, ...],
     timeout: float | None,
@@ -107,6 +110,10 @@ def run(
     conversation = Conversation(file, texts, timeout, given, where, log_level, ready_timeout)
     report: SessionReport = SessionEvents(sys.stdout) if as_json else SessionLines(sys.stdout, sys.stderr)
     try:
+        if engine == "ray" and settings is not None and settings.own_process:
+            code = guard("start it again once there is a Ray", "the session")
+            if code is not None:
+                return code
         with Interrupt() as interrupt:
             conversation.run(report, interrupt)
     except KeyboardInterrupt:
@@ -148,6 +155,9 @@ class Conversation:
         with Client(self.address) as client:
             with interrupt.held():  # a session that is made halfway cannot be ended
                 session = client.create(definition, dso=self.dso, log_level=self.log_level)
+                if client.cluster is not None:
+                    interrupt.after_ray_started(client.cluster.folder)
+                    report.cluster(client.cluster.note)
             over = threading.Event()
             session.listen(log=report.log, stopped=lambda _: over.set())
             try:

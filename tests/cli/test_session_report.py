@@ -26,6 +26,7 @@ def message(content: Any) -> Message:
 
 
 def tell_everything(report: SessionReport) -> None:
+    report.cluster("a Ray of its own on this machine")
     report.ready()
     report.message(message(GenericMessage("hello")))
     report.message(message(JSONMessage("go", {"x": 1})))
@@ -52,6 +53,7 @@ def test_events_have_their_values() -> None:
     out = io.StringIO()
     tell_everything(SessionEvents(out))
     told = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert told.pop(0)["note"] == "a Ray of its own on this machine"
     assert told[2]["value"] == {"name": "go", "arguments": {"x": 1}}
     assert (told[3]["level"], told[3]["text"]) == ("warning", "hot")
     assert told[5]["execStoppedReason"] == "compExited: testcomp exited with code 10"
@@ -62,6 +64,7 @@ def test_lines() -> None:
     out, err = io.StringIO(), io.StringIO()
     tell_everything(SessionLines(out, err))
     assert out.getvalue().splitlines() == [
+        "a Ray of its own on this machine",
         "ready",
         "testcomp: GenericMessage hello",
         'testcomp: JSONMessage {"name": "go", "arguments": {"x": 1}}',

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from arras_ray.errors import ArrasRayError, ClusterError, UsageError
+from arras_ray.errors import ArrasRayError, ClusterError, DefinitionError, UsageError
 from arras_ray.session.computation_spec import ComputationSpec, session_routes
 from arras_ray.session.endings import CLIENT_SHUTDOWN, Stopped
 from arras_ray.session.handle import INFO, WARN, ComputationStatus, LogLine, Session, SessionStatus
@@ -73,6 +73,7 @@ def start_session(
     from arras_ray.actors.orders import SessionOrder
 
     name = name or f"session-{secrets.token_hex(2)}"
+    _check_names(computations)
     routes = session_routes(computations, client_rules)
     names = frozenset(spec.name for spec in computations)
     parts = {
@@ -157,6 +158,15 @@ def attach_session(cluster: Cluster, name: str, *, watch: bool = False, log_leve
     if not watch:
         link.ask(supervisor.keep.remote(CLIENT_SECONDS))
     return RaySession(name, link, routes, names, log_level, comes_back=not watch, watches=watch)
+
+
+def _check_names(computations: Sequence[ComputationSpec]) -> None:
+    """Raise DefinitionError for a name that an actor of the session's own has."""
+    for name in (spec.name for spec in computations):
+        if name == "supervisor" or name.startswith("keeper-"):
+            raise DefinitionError(
+                f"no computation can be named {name} on Ray", hint="Rename its block.", computation=name
+            )
 
 
 def _supervisor(cluster: Cluster, name: str, order: Order | SessionOrder) -> Any:

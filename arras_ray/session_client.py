@@ -73,7 +73,7 @@ class Client:
         num_mcrt: int | None = None,
         dso: Mapping[str, str] | None = None,
         options: SessionOptions | None = None,
-        log_level: int = INFO,
+        log_level: int | None = None,
         ready_timeout: float | None = None,
         keep: bool = False,
     ) -> Session:
@@ -81,15 +81,18 @@ class Client:
 
         definition: one that was read, a path, or the name of one that is looked up. num_mcrt: length of its mcrt array.
         dso: other targets for its libraries, {name: "python:package.module:Class"}. log_level: what its computations
-        write is heard up to this level, 0 to 5. keep: the session goes on when its client is gone, until one that comes
-        back, or `arras-ray stop`, ends it. Raise DefinitionError; UsageError for a render that is to be local;
-        ResourcesError and ClusterError on Ray; and with `ready_timeout` what `Session.wait_ready` raises, after the
-        session has been ended.
+        write is heard up to this level, 0 to 5; None for the definition's, else 3. keep: the session goes on when its
+        client is gone, until one that comes back, or `arras-ray stop`, ends it.
+
+        Raise DefinitionError; UsageError for a render that is to be local; ResourcesError and ClusterError on Ray; and
+        with `ready_timeout` what `Session.wait_ready` raises, after the session has been ended.
         """
         if self._closed:
             raise UsageError("the client is closed", hint="make a new one")
         options = options or SessionOptions()
-        order = Order(_read(definition), name or "", num_mcrt, dso or {}, options, log_level, keep)
+        read = _read(definition)
+        level = next((level for level in (log_level, read.log_level) if level is not None), INFO)
+        order = Order(read, name or "", num_mcrt, dso or {}, options, level, keep)
         session = self._home.start(order)
         session.options = options
         session.warnings += order.definition.notes

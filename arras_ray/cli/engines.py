@@ -122,6 +122,7 @@ class RayStarter(Starter):
             self.told.warnings(["--threads: without meaning on Ray; --num-cores sets the cores of each mcrt"])
         definition, num_mcrt = session_for(self.wishes, 1)
         definition.check_render(definition.expand(num_mcrt))
+        self.told.warnings(definition.notes)
         self._no_cluster = find(self.wishes.address) is None
         if self._no_cluster and self.wishes.no_local:
             raise ClusterError(

@@ -73,9 +73,8 @@ TEXT = "GenericMessage"
     "-l",
     "--log-level",
     type=click.IntRange(0, 5),
-    default=3,
-    show_default=True,
-    help="Show what computations write up to this level: 0 fatal, 1 error, 2 warning, 3 info, 4 debug, 5 trace.",
+    help="Show what computations write up to this level: 0 fatal, 1 error, 2 warning, 3 info, 4 debug, 5 trace."
+    " Default: the definition's logLevel, else 3.",
 )
 @click.option(
     "--ready-timeout",
@@ -96,7 +95,7 @@ def run(
     as_json: bool,
     engine: str,
     address: str | None,
-    log_level: int,
+    log_level: int | None,
     ready_timeout: float,
 ) -> int:
     """Run the session of a definition.
@@ -137,7 +136,7 @@ class Conversation:
     timeout: float | None
     dso: Mapping[str, str]
     address: str | None
-    log_level: int
+    log_level: int | None
     ready_timeout: float
 
     def run(self, report: SessionReport, interrupt: Interrupt) -> None:

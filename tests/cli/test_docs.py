@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 from command_line import Run
 
@@ -40,7 +41,10 @@ def test_every_command_is_one_the_command_line_takes(line: str) -> None:
 
 
 def test_every_option_that_is_named_exists() -> None:
-    known = {option for command in cli.commands.values() for p in command.params for option in p.opts}
+    session = cli.commands["session"]
+    assert isinstance(session, click.Group)
+    commands = [*cli.commands.values(), *session.commands.values()]
+    known = {option for command in commands for p in command.params for option in p.opts}
     known |= {"--help", "--version"}
     named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README))
     rays_own = re.findall(r"(?:^|`|\()ray start (?:[^\n`\\]|\\\n)*|ray get-auth-token [^\n]*", README, re.MULTILINE)

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from arras_ray.ended import Ended
 from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ReadyTimeout
 from arras_ray.film import place_tiles
 from arras_ray.ledger import Deadlines
-from arras_ray.messages import Ended, FilmState, ProgressiveFrame, RDLMessage, RenderStatus
+from arras_ray.messages import FilmState, ProgressiveFrame, RDLMessage, RenderStatus
 from arras_ray.session_link import ASK_SECONDS, SessionLink
 from arras_ray.shards import Shards
 from arras_ray.versions import versions

@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-WIRE_VERSION = 1
-"""Compared when computations join; a differing one is refused."""
+from arras_ray.ended import Ended
 
 TILE = 64
 """Edge of a tile, pixels."""
@@ -174,25 +173,6 @@ class FailedPixels:
     top: int
     begin: int
     end: int
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a computation ended that was not meant to. rss and memory: private bytes it had at its last look, and its
-    bundle's (0 unknown).
-
-    how: "crashed", "killed", "out of memory", "exited", "hung", "node lost", or "died" when nobody saw it.
-    code or signal is None where it does not apply. log: the last lines it wrote.
-    """
-
-    computation: str
-    node: str
-    how: str
-    code: int | None = None
-    signal: int | None = None
-    rss: int = 0
-    memory: int = 0
-    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from arras_ray import __version__
-from arras_ray.messages import WIRE_VERSION
+
+WIRE_VERSION = 1
+"""Compared when computations join; a differing one is refused."""
 
 COMPARED = ("numpy", "numba", "llvmlite", "embreex")
 """Packages that shape the bits of a picture. They are not imported to be asked."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from arras_ray.actors import parent
-from arras_ray.messages import Ended
+from arras_ray.ended import Ended
 from arras_ray.session.log_line import read_line
 
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS", "SIGTRAP")

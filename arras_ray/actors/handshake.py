@@ -7,12 +7,14 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arras_ray.actors.ends import introduce, process_start
 from arras_ray.errors import ClusterError
-from arras_ray.messages import Tally
 from arras_ray.versions import versions
+
+if TYPE_CHECKING:
+    from arras_ray.messages import Tally
 
 ALONE_SECONDS = 60.0
 """A computation whose supervisor asks nothing for so long ends: a supervisor that died is back within seconds."""

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from arras_ray.actors.ends import End
 from arras_ray.actors.handshake import Joined, Loaded
 from arras_ray.errors import ArrasRayError
-from arras_ray.ledger import Deadlines
-from arras_ray.messages import FilmState, RDLMessage
 from arras_ray.session.computation_spec import ComputationSpec
 from arras_ray.session.endings import Stopped
 from arras_ray.session.host import Part
 from arras_ray.session.routing import Rule
+
+if TYPE_CHECKING:
+    from arras_ray.ledger import Deadlines
+    from arras_ray.messages import FilmState, RDLMessage
+
+
+def usual_deadlines() -> Deadlines:
+    """Those of leases where nobody asks for others. Imported here: sessions without a ledger start quicker."""
+    from arras_ray.ledger import Deadlines
+
+    return Deadlines()
 
 
 class AnyOrder(Protocol):
@@ -52,7 +61,7 @@ class Order:
     most_mcrts: int = 0
     resumed: FilmState | None = None
     earlier_ends: tuple[int, ...] = ()
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    deadlines: Deadlines = field(default_factory=usual_deadlines)
     enforce_memory: bool = False
     save_seconds: float = 5.0
     client_seconds: float = 10.0

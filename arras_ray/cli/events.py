@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from arras_ray.cli.summary import Summary, progress_of
 
 if TYPE_CHECKING:
+    from arras_ray.ended import Ended
     from arras_ray.errors import ArrasRayError
-    from arras_ray.messages import Ended, RenderStatus
+    from arras_ray.messages import RenderStatus
 
 SCHEMA = 1
 """Rises when a field goes away or changes its meaning; new events and fields may come without."""

@@ -15,8 +15,9 @@ from arras_ray.cli.summary import Summary, progress_of
 from arras_ray.cli.text import clock_text, rate_text
 
 if TYPE_CHECKING:
+    from arras_ray.ended import Ended
     from arras_ray.errors import ArrasRayError
-    from arras_ray.messages import Ended, RenderStatus
+    from arras_ray.messages import RenderStatus
 
 
 class LiveReport:

@@ -10,7 +10,8 @@ from arras_ray.cli.text import clock_text, count_text, rate_text, table_text
 from arras_ray.errors import ArrasRayError
 
 if TYPE_CHECKING:
-    from arras_ray.messages import Ended, RenderStatus
+    from arras_ray.ended import Ended
+    from arras_ray.messages import RenderStatus
 
 OWN_ENDS = ("crashed", "exited", "out of memory")
 """Ends a computation brings upon itself."""

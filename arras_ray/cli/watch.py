@@ -13,7 +13,8 @@ from arras_ray.errors import ArrasRayError
 if TYPE_CHECKING:
     from arras_ray.cli.handle import RenderHandle
     from arras_ray.cli.interrupt import Interrupt
-    from arras_ray.messages import Ended, RenderStatus
+    from arras_ray.ended import Ended
+    from arras_ray.messages import RenderStatus
 
 OVER = ("finished", "cancelled", "failed")
 

@@ -15,8 +15,9 @@ from arras_ray.cli.events import COMMON, EVENTS, SCHEMA, JsonReport
 from arras_ray.cli.live import LiveReport
 from arras_ray.cli.report import ErrorReport, LineReport, QuietReport, Report, make_report
 from arras_ray.cli.summary import Summary, progress_of
+from arras_ray.ended import Ended
 from arras_ray.errors import SceneError
-from arras_ray.messages import Ended, McrtRow, RenderStatus
+from arras_ray.messages import McrtRow, RenderStatus
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "events.md"
 

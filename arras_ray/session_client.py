@@ -49,6 +49,7 @@ class Order:
     options: SessionOptions = field(default_factory=SessionOptions)
     log_level: int = INFO
     keep: bool = False
+    enforce_memory: bool = False
 
 
 class Client:
@@ -76,13 +77,15 @@ class Client:
         log_level: int | None = None,
         ready_timeout: float | None = None,
         keep: bool = False,
+        enforce_memory: bool = False,
     ) -> Session:
         """Start a session; returns at once, or once it is ready if `ready_timeout` seconds are given for that.
 
         definition: one that was read, a path, or the name of one that is looked up. num_mcrt: length of its mcrt array.
         dso: other targets for its libraries, {name: "python:package.module:Class"}. log_level: what its computations
         write is heard up to this level, 0 to 5; None for the definition's, else 3. keep: the session goes on when its
-        client is gone, until one that comes back, or `arras-ray stop`, ends it.
+        client is gone, until one that comes back, or `arras-ray stop`, ends it. enforce_memory: on Ray, computations that take more than their
+        memoryMB are ended.
 
         Raise DefinitionError; UsageError for a render that is to be local; ResourcesError and ClusterError on Ray; and
         with `ready_timeout` what `Session.wait_ready` raises, after the session has been ended.
@@ -92,7 +95,7 @@ class Client:
         options = options or SessionOptions()
         read = _read(definition)
         level = next((level for level in (log_level, read.log_level) if level is not None), INFO)
-        order = Order(read, name or "", num_mcrt, dso or {}, options, level, keep)
+        order = Order(read, name or "", num_mcrt, dso or {}, options, level, keep, enforce_memory)
         session = self._home.start(order)
         session.options = options
         session.warnings += order.definition.notes
@@ -205,6 +208,7 @@ class _Ray:
             order.definition.client_rules,
             log_level=order.log_level,
             keep=order.keep,
+            enforce_memory=order.enforce_memory,
         )
 
     def attach(self, name: str, *, watch: bool, log_level: int) -> Session:

@@ -84,6 +84,9 @@ TEXT = "GenericMessage"
     metavar="SECONDS",
     help="For the session to get ready.",
 )
+@click.option(
+    "--enforce-memory", is_flag=True, help="End computations that take more than their memoryMB. On Ray only."
+)
 @debug_option
 @click.pass_obj
 def run(
@@ -97,6 +100,7 @@ def run(
     address: str | None,
     log_level: int | None,
     ready_timeout: float,
+    enforce_memory: bool,
 ) -> int:
     """Run the session of a definition.
 
@@ -106,7 +110,7 @@ def run(
     if engine == "local" and address is not None:
         raise UsageError("--address and --engine local, which is this machine", hint="give one of them")
     given, where = given_targets(targets), "local:" if engine == "local" else address
-    conversation = Conversation(file, texts, timeout, given, where, log_level, ready_timeout)
+    conversation = Conversation(file, texts, timeout, given, where, log_level, ready_timeout, enforce_memory)
     report: SessionReport = SessionEvents(sys.stdout) if as_json else SessionLines(sys.stdout, sys.stderr)
     try:
         if engine == "ray" and settings is not None and settings.own_process:
@@ -138,6 +142,7 @@ class Conversation:
     address: str | None
     log_level: int | None
     ready_timeout: float
+    enforce_memory: bool = False
 
     def run(self, report: SessionReport, interrupt: Interrupt) -> None:
         """Do it all; what was started has ended on return, and on an error."""
@@ -153,7 +158,9 @@ class Conversation:
             )
         with Client(self.address) as client:
             with interrupt.held():  # a session that is made halfway cannot be ended
-                session = client.create(definition, dso=self.dso, log_level=self.log_level)
+                session = client.create(
+                    definition, dso=self.dso, log_level=self.log_level, enforce_memory=self.enforce_memory
+                )
                 if client.cluster is not None:
                     interrupt.after_ray_started(client.cluster.folder)
                     report.cluster(client.cluster.note)

@@ -84,8 +84,8 @@ class Client:
         definition: one that was read, a path, or the name of one that is looked up. num_mcrt: length of its mcrt array.
         dso: other targets for its libraries, {name: "python:package.module:Class"}. log_level: what its computations
         write is heard up to this level, 0 to 5; None for the definition's, else 3. keep: the session goes on when its
-        client is gone, until one that comes back, or `arras-ray stop`, ends it. enforce_memory: on Ray, computations that take more than their
-        memoryMB are ended.
+        client is gone, until one that comes back, or `arras-ray stop`, ends it. enforce_memory: on Ray, computations
+        that take more than their memoryMB are ended.
 
         Raise DefinitionError; UsageError for a render that is to be local; ResourcesError and ClusterError on Ray; and
         with `ready_timeout` what `Session.wait_ready` raises, after the session has been ended.

@@ -109,6 +109,8 @@ def run(
     """
     if engine == "local" and address is not None:
         raise UsageError("--address and --engine local, which is this machine", hint="give one of them")
+    if engine == "local" and enforce_memory:
+        raise UsageError("--enforce-memory and --engine local, which does not see to memory", hint="give one of them")
     given, where = given_targets(targets), "local:" if engine == "local" else address
     conversation = Conversation(file, texts, timeout, given, where, log_level, ready_timeout, enforce_memory)
     report: SessionReport = SessionEvents(sys.stdout) if as_json else SessionLines(sys.stdout, sys.stderr)

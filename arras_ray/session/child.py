@@ -240,9 +240,8 @@ class Child:
 
     def _has_exited(self) -> None:
         assert self._process is not None
-        self.send_signal(
-            signal.SIGKILL
-        )  # its own children; it has not been waited for, so the group's number is still its
+        # Its own children. It has not been waited for, so the group's number is still its.
+        self.send_signal(signal.SIGKILL)
         self.is_alive = False
         self._code = self._process.wait()
         if self._watch >= 0:

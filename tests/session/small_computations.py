@@ -146,14 +146,20 @@ def wire() -> int:
     return next(one for one in descriptors if os.path.realpath(f"/proc/self/fd/{one}").find("socket:") >= 0)
 
 
-def mapped_memory() -> int:
-    """Bytes of messages that this process has mapped."""
+def mapped_files() -> dict[str, int]:
+    """Messages that this process has mapped: bytes by the number of the file."""
     found = {}
     for line in Path("/proc/self/maps").read_text().splitlines():
         if "arras-ray" in line:
-            begin, end = (int(address, 16) for address in line.split()[0].split("-"))
-            found[begin] = end - begin
-    return sum(found.values())
+            places, _, _, _, number, *_ = line.split()
+            begin, end = (int(address, 16) for address in places.split("-"))
+            found[number] = end - begin
+    return found
+
+
+def mapped_memory() -> int:
+    """Bytes of messages that this process has mapped."""
+    return sum(mapped_files().values())
 
 
 def anonymous_memory() -> int:

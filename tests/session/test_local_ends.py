@@ -272,9 +272,10 @@ if sys.argv[1] != "leaves":
 """
 
 
-@pytest.mark.parametrize("way", ["runs", "paused", "leaves"])
+@pytest.mark.parametrize("way", ["runs", "paused", "unguarded", "leaves"])
 def test_nothing_outlives_the_client_however_it_ends(stage: Stage, way: str) -> None:
-    """Killed while its computations run, or stand still; or at its end without a shutdown."""
+    """Killed while its computations run, or stand still; or at its end without a shutdown. If somebody has killed what
+    guards the groups of processes, at least computations end."""
     client = subprocess.Popen(
         [sys.executable, "-c", PARENT, way], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE
     )
@@ -283,11 +284,18 @@ def test_nothing_outlives_the_client_however_it_ends(stage: Stage, way: str) -> 
         pids = [int(word) for word in client.stdout.readline().split()]
         if way == "paused":
             client.stdout.readline()
+        if way == "unguarded":
+            (guard,) = (child for child in psutil.Process(client.pid).children() if child.name() == "sh")
+            guard.kill()
+            eventually(lambda: guard.status() == psutil.STATUS_ZOMBIE)
         if way != "leaves":
             client.kill()
     assert client.returncode == (0 if way == "leaves" else -signal.SIGKILL)
-    assert len(pids) == 2
-    eventually(lambda: all(is_gone(pid) for pid in pids))
+    computation, its_child = pids
+    eventually(lambda: is_gone(computation))
+    if way == "unguarded":
+        os.kill(its_child, signal.SIGKILL)
+    eventually(lambda: is_gone(its_child))
 
 
 def test_an_error_inside_ends_the_session(

@@ -301,7 +301,7 @@ def test_a_message_of_gigabytes_passes_both_ways(stage: Stage) -> None:
     session = stage(spec("echo", "Echo"))
     pixels = np.zeros(size, np.uint8)
     pixels[:: 4096 - 1] = 7
-    back = session.call(Array("huge", pixels), timeout=PATIENCE).content.pixels
+    back = session.call(Array("huge", pixels)).content.pixels
     assert back.nbytes == size
     assert np.array_equal(back, pixels)
 
@@ -311,7 +311,9 @@ def test_what_waits_stays_below_the_bound_that_is_documented(stage: Stage, gate:
     """256 MB, and one message more."""
     message = 16 * MEGABYTE
     flood = f"import numpy as np\nfor number in range(40): self.send(Array(str(number), np.zeros({message}, np.uint8)))"
-    measure = "wait_at(config['gate']) if message.content.name == '0' else None; self.send(mapped_memory())"
+    measure = (
+        "wait_at(config['gate']) if message.content.name == '0' else None; self.send(mapped_memory(), to=['(client)'])"
+    )
     session = stage(
         spec("source", message=flood), spec("sink", accepts=["source"], message=measure, gate=gate.path), client={}
     )

@@ -152,7 +152,9 @@ class FaultCluster:
             name, node_id, pid = row["Name"], row["Address"]["NodeID"], row["Pid"]
             there = node_id in self.nodes or node_id == self._cluster.head_node.node_id
             if name.startswith(f"{session}/") and there and is_running(pid):
-                found.append(Actor(name.removeprefix(f"{session}/"), row["ActorClassName"].lower(), node_id, pid))
+                own = name.removeprefix(f"{session}/")
+                kind = own if own == "supervisor" else row["ActorClassName"].lower()
+                found.append(Actor(own, kind, node_id, pid))
         return sorted(found, key=lambda actor: actor.name)
 
     def lives(self, session: str) -> Counter[str]:

@@ -241,6 +241,8 @@ class RaySession(Session):
         import ray
         from ray.exceptions import RayError
 
+        if self._watches:
+            raise UsageError(f"who watches session {self.name} cannot send to it")
         instance_id = super().send(content, to=to, source_id=source_id, routing_name=routing_name)
         receiver, ref = self._calling.__dict__.pop("reply", ("", None))
         if ref is not None:
@@ -291,15 +293,13 @@ class RaySession(Session):
                 with suppress(RayError):  # who has died ends the session
                     line.flush()
         self._over.set()
-        self._fetcher.stop()
+        self._fetcher.leave()
         self._hurry.set()
         self._has_stopped(Stopped("running", "", DISCONNECTED))
 
     def _deliver(self, receiver: str, envelope: Envelope) -> None:
-        if self._watches:
-            if envelope.name == "CreditUpdate":  # its client returns it
-                return
-            raise UsageError(f"who watches session {self.name} cannot send to it")
+        if self._watches:  # credit for what it has handled: its client returns it
+            return
         with self._changed:
             self._changed.wait_for(lambda: receiver in self._lines or self._is_ready or self.stopped is not None)
             line = self._lines.get(receiver)

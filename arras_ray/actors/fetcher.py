@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from arras_ray.actors.outbox import Batch
@@ -12,6 +13,8 @@ from arras_ray.actors.outbox import Batch
 LOOK_SECONDS = 0.05
 FETCH_SECONDS = 10.0
 """The longest a computation keeps a client waiting for news."""
+
+LEAVE_SECONDS = 3.0
 
 
 class Fetcher:
@@ -25,6 +28,8 @@ class Fetcher:
         """Numbers of the last message and line of each that were fetched."""
         self._asked: dict[Any, str] = {}
         self._over = threading.Event()
+        self._left = threading.Event()
+        self._taking = threading.Lock()
 
     def add(self, name: str, actor: Any, since: int) -> None:
         """One more computation. since: number of the message before the first that is wanted."""
@@ -35,12 +40,27 @@ class Fetcher:
         """Take what there is, and no more."""
         self._over.set()
 
+    def leave(self) -> None:
+        """Take nothing more, also of what is there: it is for somebody else. Returns once computations know what was
+        taken."""
+        import ray
+        from ray.exceptions import RayError
+
+        self._left.set()
+        if not self._taking.acquire(timeout=LEAVE_SECONDS):  # who gets it now gets what is not taken yet once more
+            return
+        self._taking.release()
+        with suppress(RayError):
+            refs = [actor.fetch.remote(self._reader, *self._places[name], 0.0) for name, actor in self._actors.items()]
+            if refs:
+                ray.wait(refs, num_returns=len(refs), timeout=LEAVE_SECONDS)
+
     def run(self, is_joined: Callable[[], bool]) -> None:
         """Fetch until `stop`, as long as this process is in the cluster."""
         import ray
         from ray.exceptions import RayError
 
-        while is_joined():
+        while is_joined() and not self._left.is_set():
             try:
                 self._ask()
                 if not self._asked:
@@ -51,7 +71,9 @@ class Fetcher:
             except RayError:  # the process is leaving the cluster
                 return
             for ref in ready:
-                self._take(self._asked.pop(ref), ref)
+                with self._taking:
+                    if not self._left.is_set():
+                        self._take(self._asked.pop(ref), ref)
 
     def _ask(self) -> None:
         seconds = 0.0 if self._over.is_set() else FETCH_SECONDS

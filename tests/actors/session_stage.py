@@ -11,9 +11,11 @@ import ray
 from size_of_ray import CPUS, MEMORY
 from waiting import PATIENCE, until
 
+from arras_ray.actors import launch
 from arras_ray.actors.cluster import NAMESPACE, Cluster
 from arras_ray.actors.nodes import nodes
 from arras_ray.errors import ArrasRayError
+from arras_ray.overview import Sessions
 from arras_ray.ray_session import RaySession, start_session
 from arras_ray.session import dso
 from arras_ray.session.computation_spec import MB, ComputationSpec, Resources
@@ -76,7 +78,10 @@ class Stage:
         for session in self.sessions:
             with suppress(ArrasRayError):
                 session.shutdown()
-        assert left() == []
+        there = left()
+        for name in launch.sessions():  # of a test that failed
+            Sessions(self.cluster).stop(name)
+        assert there == []
 
 
 def left() -> list[str]:

@@ -1,17 +1,23 @@
-"""Placement groups of a session: one for the computations it begins with, one for each that comes later.
+"""Placement groups of a session: one for all it begins with but its mcrts, one for each mcrt and for each that comes
+later, because a group is given back as a whole and mcrts come and go.
 
-They are detached, so that they outlive a supervisor that dies; the next one finds them by their names.
+They are detached, so that they outlive a supervisor that dies; the next one finds them by their names: SESSION and
+SESSION/COMPUTATION/NUMBER.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from arras_ray.session.placement import Placed
+from arras_ray.session.shares import Held
 
-REMOVED = "REMOVED"
+REMOVED, CREATED = "REMOVED", "CREATED"
+
+GONE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ def make(name: str, placed: Sequence[Placed]) -> tuple[Any, list[Place]]:
 
 
 def find(session: str) -> dict[str, list[Place]]:
-    """The groups a session has, by name: SESSION and SESSION/COMPUTATION/LIFE."""
+    """The groups a session has, by name."""
     from ray._raylet import PlacementGroupID
     from ray.util.placement_group import PlacementGroup
 
@@ -61,12 +67,32 @@ def find(session: str) -> dict[str, list[Place]]:
     return found
 
 
+def held() -> dict[str, Held]:
+    """What the mcrts of each session have reserved: all groups of one computation that have cores."""
+    found: dict[str, Held] = {}
+    for row in _table():
+        session, *computation = row["name"].rsplit("/", 2)
+        cores = sum(float(bundle.get("CPU", 0.0)) for bundle in row["bundles"].values())
+        if row["state"] == CREATED and computation and cores:
+            before = found.get(session, Held(0, 0.0))
+            found[session] = Held(before.mcrts + 1, before.cores + cores)
+    return found
+
+
 def remove(session: str) -> None:
     """Give back everything a session has reserved."""
     from ray.util.placement_group import remove_placement_group
 
     for places in find(session).values():
         remove_placement_group(places[0].group)
+
+
+def remove_now(session: str) -> None:
+    """The same; returns once the names may be used again."""
+    remove(session)
+    deadline = time.monotonic() + GONE_SECONDS
+    while find(session) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _table() -> list[dict[str, Any]]:

@@ -1,15 +1,16 @@
 """Make actors of the plain classes. Nothing else applies Ray's decorators.
 
-An actor is named SESSION/COMPUTATION in the namespace "arras_ray" and runs in its bundle of a placement group, with the
-bundle's cores and memory. All are detached: they outlive the supervisor that made them, which Ray starts again, and
-nobody else is started again by Ray. Calls go to concurrency groups by the name of the method, so that control calls are
-answered while work is done; within a group of one thread they keep their order.
+An actor of a session is named SESSION/COMPUTATION in the namespace "arras_ray" and runs in its bundle of a placement
+group, with the bundle's cores and memory. All are detached: they outlive the supervisor that made them. Ray starts that
+again, and the registry, and nobody else. Calls go to concurrency groups by the name of the method, so that control
+calls are answered while work is done; within a group of one thread they keep their order.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -25,10 +26,14 @@ from arras_ray.actors.mcrt import Mcrt
 from arras_ray.actors.merge import Merge
 from arras_ray.actors.nodes import head_node
 from arras_ray.actors.orders import Order, SessionOrder
+from arras_ray.actors.registry import IDLE_SECONDS, Registry
 from arras_ray.actors.render_supervisor import RenderSupervisor
 from arras_ray.actors.session_supervisor import SessionSupervisor
 from arras_ray.session.computation_spec import ComputationSpec
 from arras_ray.session.host import Part
+
+REGISTRY = "registry"
+"""Name of the only actor that is no session's."""
 
 KINDS: dict[str, type] = {"mcrt": Mcrt, "merge": Merge, "dispatch": Dispatch}
 
@@ -55,6 +60,7 @@ GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
         "control": (*CONTROL, "own", "watch", "counts", "pause", "stop"),
     },
     Keeper: {"control": CONTROL, "log": ("log",)},
+    Registry: {"control": ("turn", "leave", "report")},
     RenderSupervisor: {
         "control": (*TOLD, "saved", "scale", "scene"),
         "end": ("end", "settle"),
@@ -149,6 +155,31 @@ def supervisor(session: str, order: Order | SessionOrder) -> Any:
         )
         .remote(session, order)
     )
+
+
+def registry(idle_seconds: float = IDLE_SECONDS) -> Any:
+    """Start the registry of the cluster, or find it: on the head, without cores."""
+    return (
+        _actor_class(Registry)
+        .options(
+            name=REGISTRY,
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            num_cpus=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(head_node(), soft=False),
+            max_restarts=-1,
+            max_task_retries=0,
+        )
+        .remote(idle_seconds)
+    )
+
+
+def find_registry() -> Any:
+    """The registry of the cluster, None where there is none."""
+    with suppress(ValueError, ray.exceptions.RayError):
+        return ray.get_actor(REGISTRY, NAMESPACE)
+    return None
 
 
 def on_head(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -8,17 +8,17 @@ from typing import Any
 from arras_ray.session.node import NodeFacts
 
 
-def nodes() -> list[NodeFacts]:
-    """The living nodes of the cluster with what is free there now."""
+def nodes(*, empty: bool = False) -> list[NodeFacts]:
+    """The living nodes of the cluster with what is free there now, or would be if they were `empty`."""
     import ray
 
     state: Any = import_module("ray._private.state")
-    free = state.available_resources_per_node()  # Ray has no public way to ask this
+    free = {} if empty else state.available_resources_per_node()  # Ray has no public way to ask this
     all_nodes: Any = ray.nodes
     found = []
     for node in all_nodes():
         if node["Alive"]:
-            here = free.get(node["NodeID"], {})
+            here = node["Resources"] if empty else free.get(node["NodeID"], {})
             found.append(
                 NodeFacts(
                     id=node["NodeID"],

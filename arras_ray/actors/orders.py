@@ -67,6 +67,8 @@ class Order:
     client_seconds: float = 10.0
     client_node: str = ""
     """Id of the node the client is on, for computations that are to be there, or not to."""
+    user: str = ""
+    """Whose it is: users have equal shares of a cluster that has a registry."""
 
 
 @dataclass(frozen=True)

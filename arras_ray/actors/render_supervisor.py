@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from typing import Any
 
 import ray
 
@@ -14,6 +15,7 @@ from arras_ray.actors.orders import Order, Parties, SessionState
 from arras_ray.actors.reasons import sentence
 from arras_ray.actors.roster import COMPILING, LEFT_OUT, LOADING, STARTING, Member
 from arras_ray.actors.saves import Saves
+from arras_ray.actors.share import Share
 from arras_ray.actors.staffing import Staffing
 from arras_ray.actors.supervisor import Supervisor
 from arras_ray.actors.wiring import Wiring
@@ -34,6 +36,8 @@ class RenderSupervisor(Supervisor):
         self._staffing = Staffing(
             roster, calls, order, tell=self._tell, fail=self._fail, drop=lambda member: self._health.end(member)
         )
+        self._share = Share(calls, self._find_registry)
+        self._user = order.user
         message = ray.put(order.message) if order.message is not None else None
         self._wiring = Wiring(roster, calls, self._saves, message, order.earlier_ends, self._fail, self._unusable)
         self._thread.start()
@@ -104,7 +108,13 @@ class RenderSupervisor(Supervisor):
     def _begin(self) -> None:
         self._staffing.begin(self._again, self._ended.is_set)
 
+    def _find_registry(self) -> Any:
+        from arras_ray.actors import launch
+
+        return launch.find_registry()
+
     def _step(self) -> None:
+        self._staffing.limit = self._share.look(lambda: self._staffing.demand(self._user))
         self._staffing.look()
         self._wiring.arrange()
         self._saves.look()

@@ -27,7 +27,11 @@ FREED_SECONDS = 1.0
 """Ray's count of what is free is at most so old."""
 
 PLACE_SECONDS = 5.0
-"""A group that was checked to fit is there at once, unless another session was quicker."""
+"""Groups that were checked to fit are there at once, unless another session was quicker;"""
+GROUP_SECONDS = 0.05
+"""many of them a little later."""
+
+TRIES = 3
 
 
 def new_life() -> int:
@@ -106,8 +110,6 @@ class Roster:
         self.members: dict[str, Member] = {c.name: Member(c) for c in computations}
         self.lost_nodes: set[str] = set()
         """Nodes that do not answer, whatever Ray says."""
-        self.vacant: list[Place] = []
-        """Bundles of the first group whose mcrts were not wanted any more: they cannot be given back alone."""
         self._first = tuple(computations)
         self._num_cores = num_cores
         self._client_node = client_node
@@ -122,24 +124,38 @@ class Roster:
         return [m for m in self.members.values() if m.kind == "merge"]
 
     @property
+    def first_mcrt(self) -> ComputationSpec:
+        """What all mcrts are like."""
+        return next(c for c in self._first if c.kind == "mcrt")
+
+    @property
     def mcrts(self) -> list[Member]:
         return [m for m in self.members.values() if m.kind == "mcrt"]
 
     def reserve_now(self, ended: Callable[[], bool]) -> None:
-        """Give every member its place in a new group, and wait until it is there. Raise ResourcesError if it does not
+        """Give every member its place in new groups, and wait until they are there. Raise ResourcesError if it does not
         fit. Returns early when `ended` says that nobody wants the session any more."""
-        group = self._fitting()
-        deadline = time.monotonic() + PLACE_SECONDS
-        while not group.wait(FREED_SECONDS / 4):
-            if ended():
+        for _ in range(TRIES):
+            made = self._fitting()
+            deadline = time.monotonic() + PLACE_SECONDS + len(made) * GROUP_SECONDS
+            while not all(group.wait(FREED_SECONDS / 4) for group in made):
+                if ended():
+                    return
+                if time.monotonic() > deadline:
+                    break
+            else:
                 return
-            if time.monotonic() > deadline:
-                raise ResourcesError(
-                    "the session would fit, but somebody else was quicker",
-                    hint="try again, or look with `ray status` at what is in use",
-                )
+            # Two that want the last room may both have got a part of it: give it back, and be earlier or later.
+            groups.remove_now(self.session)
+            for member in self.members.values():
+                member.place = None
+            time.sleep(FREED_SECONDS * secrets.randbelow(100) / 100)
+        raise ResourcesError(
+            "the session would fit, but somebody else was quicker",
+            hint="try again, or look with `ray status` at what is in use",
+        )
 
-    def _fitting(self) -> Any:
+    def _fitting(self) -> list[Any]:
         """Reserve. What another session gave back is counted a moment later, so a no is asked again."""
         deadline = time.monotonic() + FREED_SECONDS
         while True:
@@ -150,13 +166,23 @@ class Roster:
                     raise
             time.sleep(0.1)
 
-    def _reserve(self) -> Any:
+    def _reserve(self) -> list[Any]:
         placement = place(self._first, nodes(), self._num_cores, client_node=self._client_node)
-        group, places = groups.make(self.session, placement.placed)
-        for placed, where in zip(placement.placed, places, strict=True):
-            member = self.members[placed.computation.name]
-            member.place, member.node = where, placed.node.name
-        return group
+        together = {self.session: [p for p in placement.placed if p.computation.kind != "mcrt"]}
+        alone = {self._own_group(p.computation): [p] for p in placement.placed if p.computation.kind == "mcrt"}
+        made = []
+        for name, rows in (alone | together).items():  # an adopter that finds the common one finds all
+            if rows:
+                group, places = groups.make(name, rows)
+                made.append(group)
+                for placed, where in zip(rows, places, strict=True):
+                    member = self.members[placed.computation.name]
+                    member.place, member.node = where, placed.node.name
+        return made
+
+    def _own_group(self, computation: ComputationSpec) -> str:
+        """A name for a new group. That of one that is being removed is not free yet."""
+        return f"{self.session}/{computation.name}/{new_life()}"
 
     def leave_without_place(self) -> list[str]:
         """Forget the members that found no place because their array may be shorter; returns their names."""
@@ -171,12 +197,12 @@ class Roster:
 
         found = groups.find(self.session)
         first = found.get(self.session, [])
-        placed = list(self._first)
+        placed = [c for c in self._first if c.kind != "mcrt"]
         for computation in [c for c in reversed(placed) if c.array_min]:
             if len(placed) > len(first):
                 placed.remove(computation)
         if len(first) != len(placed):
-            groups.remove(self.session)
+            groups.remove_now(self.session)
             return False
         for computation, where in zip(placed, first, strict=True):
             self.members[computation.name].place = where if where.node_id else None
@@ -197,9 +223,8 @@ class Roster:
 
     def add(self, name: str) -> Member:
         """One more mcrt, like the first."""
-        template = next(c for c in self._first if c.kind == "mcrt")
         index = int(_natural(name)[-2]) if name[-1:].isdigit() else None
-        member = self.members[name] = Member(replace(template, name=name, index=index))
+        member = self.members[name] = Member(replace(self.first_mcrt, name=name, index=index))
         return member
 
     def new_name(self) -> str:
@@ -209,23 +234,15 @@ class Roster:
         return f"{base}_i{next(i for i in range(len(taken) + 1) if i not in taken)}"
 
     def find_place(self, member: Member) -> None:
-        """Give a member that has none a place: a vacant one, or one in a group of its own.
-
-        Raise ResourcesError when there is no room now.
-        """
+        """Give a member a place, in a group of its own. Raise ResourcesError when there is no room now."""
         self.give_back(member)
-        for where in self.vacant:
-            if member.kind == "mcrt" and where.cores and where.node_id not in self.lost_nodes:
-                self.vacant.remove(where)
-                member.place, member.node = where, names_of_nodes().get(where.node_id, "")
-                return
         known = [node for node in nodes() if node.id not in self.lost_nodes]
         placement = place((member.computation,), known, self._num_cores, client_node=self._client_node)
-        _, (where,) = groups.make(f"{self.session}/{member.name}/{member.life}", placement.placed)
+        _, (where,) = groups.make(self._own_group(member.computation), placement.placed)
         member.place, member.node = where, placement.placed[0].node.name
 
     def give_back(self, member: Member) -> None:
-        """Take a member's place away: its group goes if it is its own, else its bundle is vacant."""
+        """Take a member's place away; its group goes if it is its own."""
         from ray.util.placement_group import remove_placement_group
 
         if member.place is None:
@@ -235,8 +252,6 @@ class Roster:
             m is not member and m.place is not None and m.place.group.id == group.id for m in self.members.values()
         ):
             remove_placement_group(group)
-        elif member.kind == "mcrt":
-            self.vacant.append(member.place)
         member.place = None
 
     def take_place(self, member: Member) -> Member:

@@ -14,6 +14,7 @@ from arras_ray.actors.handshake import Joined, refuse_other_versions
 from arras_ray.actors.orders import Order
 from arras_ray.actors.roster import ABSENT, LEFT_OUT, READY, STARTING, Member, Roster
 from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ResourcesError
+from arras_ray.session.fairness import Demand
 
 ROOM_SECONDS = 1.0
 """Between two looks for room for computations that have none."""
@@ -46,6 +47,8 @@ class Staffing:
     ) -> None:
         self.wanted = max(len(roster.mcrts), order.most_mcrts)
         """How many mcrts there should be, as far as there is room."""
+        self.limit: int | None = None
+        """As many there may be, if that is fewer: other sessions want mcrts too."""
         self.drain = False
         """Those that are too many may finish their leases first."""
         self.over = False
@@ -92,6 +95,20 @@ class Staffing:
         if time.monotonic() >= self._next_room and not self.over:
             self._next_room = time.monotonic() + ROOM_SECONDS
             self._grow()
+
+    def demand(self, user: str) -> Demand:
+        """What the session, which is this user's, wants of the cluster."""
+        mcrt = self._roster.first_mcrt
+        places = [m.place for m in self._roster.mcrts if m.place is not None]
+        left_out = sum(m.state == LEFT_OUT for m in self._roster.mcrts)
+        return Demand(
+            self._roster.session,
+            user,
+            sum(one.cores for one in places) / len(places) if places else mcrt.resources.min_cores,
+            least=mcrt.array_min or 1,
+            most=len(places) if self.over else self.wanted + left_out,
+            holds=len(places),
+        )
 
     def gone(self, member: Member, wait: bool) -> None:
         """A member's process has ended; with `wait` it may hang still, and `told` will say when it does not."""
@@ -228,7 +245,7 @@ class Staffing:
     def _grow(self) -> None:
         """One more mcrt at a time, if there should be more and there is room."""
         present = [m for m in self._roster.mcrts if not m.draining and m.state != LEFT_OUT]
-        if len(present) >= self.wanted or any(m.place is None for m in present):
+        if len(present) >= self._allowed or any(m.place is None for m in present):
             return
         member = self._roster.add(self._roster.new_name())
         try:
@@ -241,14 +258,20 @@ class Staffing:
     def _let_go(self) -> None:
         present = [m for m in self._roster.mcrts if not m.draining]
         present.sort(key=lambda m: m.actor is None)  # who is missing anyway is the first not to be wanted
-        for member in present[self.wanted :]:
-            if self.drain and member.state == READY:
+        for i, member in enumerate(present[self._allowed :], self._allowed):
+            if i < self.wanted and member.actor is not None:
+                self._tell("mcrts leave when their leases are finished: other sessions have a share of the cluster too")
+            if (self.drain or i < self.wanted) and member.state == READY:
                 member.draining = True
             else:
                 if member.actor is not None:
                     self._drop(member)
                     self.gone(member, False)
                 self._remove(member)
+
+    @property
+    def _allowed(self) -> int:
+        return self.wanted if self.limit is None else min(self.wanted, max(1, self.limit))
 
     def _drain(self) -> None:
         """Tell dispatch, also one that is new, who is to get no more leases."""

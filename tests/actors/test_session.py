@@ -103,7 +103,7 @@ def test_each_computation_runs_in_its_bundle(ray_here: Cluster, definition: Sess
         until(lambda: len(render.where()) == 4, "all computations to join")
         where = {row["computation"]: row for row in render.where()}
         stage.open()
-        (group,) = groups()
+        common, *alone = sorted(groups(), key=lambda group: group["name"])
         actors = our_actors()
         to_its_end(render)
     (node,) = nodes()
@@ -114,7 +114,8 @@ def test_each_computation_runs_in_its_bundle(ray_here: Cluster, definition: Sess
         assert row["cpus"] == (2.0 if computes else 0.0)
         assert row["threads"] == (2 if computes else 1)
         assert row["node_id"] == node.id
-        assert row["group"] == group["placement_group_id"]
+        own = [group for group in alone if group["name"].startswith(f"{render.name}/{name}/")]
+        assert row["group"] == (own[0] if computes else common)["placement_group_id"]
         assert row["memory"] >= 256 << 20
     assert len({row["pid"] for row in where.values()}) == 4
     assert not our_actors()

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from stage import PATIENCE, eventually
 
 from arras_ray.session.inbox import Inbox
 from arras_ray.session.message import CLIENT, Envelope, GenericMessage, numbered, pack, unpack
@@ -49,6 +50,19 @@ def test_replies_that_others_come_across_go_to_the_call(box: Box) -> None:
         assert text(box.inbox.take(0, replies)) == "first"
     assert text(box.inbox.take(0)) == "second"
     assert box.inbox.take(0) is None
+
+
+def test_who_waits_gets_what_a_call_leaves(box: Box) -> None:
+    found: list[str | None] = []
+    with box.inbox.call() as (source_id, replies):
+        waits = threading.Thread(target=lambda: found.append(text(box.inbox.take(None))), daemon=True)
+        waits.start()
+        box.come("first", source_id)
+        box.come("second", source_id)
+        assert text(box.inbox.take(None, replies)) == "first"
+        eventually(lambda: len(replies) == 1)  # the other thread has put it there, and waits again
+    waits.join(PATIENCE)
+    assert found == ["second"]
 
 
 def test_what_a_call_comes_across_is_kept_for_others(box: Box) -> None:

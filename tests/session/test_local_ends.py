@@ -257,43 +257,63 @@ def test_the_children_of_a_computation_end_with_it(stage: Stage) -> None:
 
 
 PARENT = """
-import os, subprocess, sys
+import sys
 from stage import spec
 from arras_ray.session.local_session import start_local
 from arras_ray.session.routing import EVERYTHING
+before, after, *way = sys.argv[1:]
 start = "import subprocess; self.send((os.getpid(), subprocess.Popen(['sleep', '1000']).pid))"
-session = start_local("test", [spec("script", start=start)], {"script": EVERYTHING})
+script = spec("script", start="\\n".join([before, start, after]))
+session = start_local("test", [script], {"script": EVERYTHING})
 print(*next(session.messages(60)).content, flush=True)
-if sys.argv[1] == "paused":
+if "pause" in way:
     session.pause()
-    print("paused", flush=True)
-if sys.argv[1] != "leaves":
+print("goes on", flush=True)
+if "leave" not in way:
     input()
 """
 
+NOT_TOLD = "import ctypes; ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)"
+"""The system does not tell it of its parent's end."""
 
-@pytest.mark.parametrize("way", ["runs", "paused", "unguarded", "leaves"])
-def test_nothing_outlives_the_client_however_it_ends(stage: Stage, way: str) -> None:
-    """Killed while its computations run, or stand still; or at its end without a shutdown. If somebody has killed what
-    guards the groups of processes, at least computations end."""
+STUCK = "import ctypes; ctypes.PyDLL(None).sleep(1000)"
+"""No thread of it does anything."""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "way"),
+    [
+        ("", "", ""),
+        ("", "", "pause"),
+        ("", "", "leave"),
+        ("", STUCK, ""),
+        (NOT_TOLD, "", "unguarded"),
+        ("", STUCK, "unguarded"),
+    ],
+)
+def test_nothing_outlives_the_client_however_it_ends(stage: Stage, before: str, after: str, way: str) -> None:
+    """Killed, or at its end without a shutdown. If somebody has killed what guards the groups of processes, at least
+    computations end."""
     client = subprocess.Popen(
-        [sys.executable, "-c", PARENT, way], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE
+        [sys.executable, "-c", PARENT, before, after, way],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=HERE,
     )
     with client:
         assert client.stdout is not None
-        pids = [int(word) for word in client.stdout.readline().split()]
-        if way == "paused":
-            client.stdout.readline()
+        computation, its_child = (int(word) for word in client.stdout.readline().split())
+        assert client.stdout.readline() == "goes on\n"
         if way == "unguarded":
             (guard,) = (child for child in psutil.Process(client.pid).children() if child.name() == "sh")
             guard.kill()
             eventually(lambda: guard.status() == psutil.STATUS_ZOMBIE)
-        if way != "leaves":
+        if way != "leave":
             client.kill()
-    assert client.returncode == (0 if way == "leaves" else -signal.SIGKILL)
-    computation, its_child = pids
+    assert client.returncode == (0 if way == "leave" else -signal.SIGKILL)
     eventually(lambda: is_gone(computation))
-    if way == "unguarded":
+    if way == "unguarded" and after == STUCK:
         os.kill(its_child, signal.SIGKILL)
     eventually(lambda: is_gone(its_child))
 

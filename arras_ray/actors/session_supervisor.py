@@ -251,6 +251,7 @@ class SessionSupervisor(Supervisor):
         elif step == 1:
             self._health.signal(member, signal.SIGTERM)
         else:
+            self._health.signal(member, signal.SIGKILL)  # Ray's way does not reach a process that stands still
             self._health.end(member)
             self._done.add(member.name)
 

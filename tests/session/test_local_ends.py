@@ -318,6 +318,16 @@ def test_nothing_outlives_the_client_however_it_ends(stage: Stage, before: str, 
     eventually(lambda: is_gone(its_child))
 
 
+def test_ends_are_noticed_where_the_system_does_not_tell(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(pid: int) -> int:
+        raise OSError("Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", missing)
+    session = stage(spec("bad", message="os.kill(os.getpid(), 11)"), spec("good"))
+    session.send(GenericMessage("go"), to=["bad"])
+    assert session.wait_stopped(PATIENCE).exec_stopped_reason == "compExited: bad exited due to signal 11"
+
+
 def test_an_error_inside_ends_the_session(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,19 +22,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arras_ray.ended import Ended
-from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ReadyTimeout
+from arras_ray.errors import ArrasRayError, ComputationError, ReadyTimeout
 from arras_ray.film import place_tiles
 from arras_ray.ledger import Deadlines
 from arras_ray.messages import FilmState, ProgressiveFrame, RDLMessage, RenderStatus
-from arras_ray.session_link import ASK_SECONDS, SessionLink
+from arras_ray.session.machine import user_name
+from arras_ray.session_link import ASK_SECONDS, SessionLink, name_taken, refuse_taken
 from arras_ray.shards import Shards
 from arras_ray.versions import versions
+from arras_ray.waiting import InLine
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
-    from arras_ray.actors.orders import Parties, SessionState
+    from arras_ray.actors.orders import Order, Parties, SessionState
     from arras_ray.checkpoint import Checkpoint
     from arras_ray.session.definition import SessionDefinition
+    from arras_ray.session.waiting_line import Queue
 
 READY_SECONDS = 30.0
 """How long a session may take to be placed."""
@@ -70,6 +73,7 @@ def render_session(
     enforce_memory: bool = False,
     ready_seconds: float | None = None,
     report: Callable[[str], None] | None = None,
+    queue: Queue | None = None,
 ) -> SessionRender:
     """Start a session and wait until it renders.
 
@@ -78,11 +82,11 @@ def render_session(
     module:function that makes another engine than the package's. resume: what the picture begins with. deadlines: of
     leases. enforce_memory: end computations that take more than their memoryMB. ready_seconds: how long the session may
     take until it renders; else any time, as long as it gives signs of life. report(stage) is called for each stage
-    on the way: placing, loading, compiling, rendering.
+    on the way: placing, loading, compiling, rendering. queue: wait for machines, and begin with at least one mcrt; the
+    others join as there is room. That wait does not count as ready_seconds.
 
     Raise ResourcesError, ReadyTimeout, SceneError, ClusterError or ComputationError; nothing of the session is left.
     """
-    from arras_ray.actors import launch
     from arras_ray.actors.mcrt import ENGINE
     from arras_ray.actors.nodes import own_node
     from arras_ray.actors.orders import Order
@@ -103,15 +107,38 @@ def render_session(
         enforce_memory=enforce_memory,
         deadlines=deadlines or Deadlines(),
         client_node=own_node(),
+        user=user_name(),
     )
     tell = report or (lambda stage: None)
     tell("placing")
+    if queue is None:
+        return _begun(session, order, cluster, tell, ready_seconds)
+    refuse_taken(cluster, session)
+    with InLine(cluster, queue, session, computations, num_cores) as line:
+
+        def hear(stage: str) -> None:
+            if stage != "placing":
+                line.leave()
+            tell(stage)
+
+        most = max(order.most_mcrts, sum(one.kind == "mcrt" for one in computations))
+        return line.place(
+            lambda first: _begun(
+                session, replace(order, computations=first, most_mcrts=most), cluster, hear, ready_seconds
+            )
+        )
+
+
+def _begun(
+    session: str, order: Order, cluster: Cluster, tell: Callable[[str], None], ready_seconds: float | None
+) -> SessionRender:
+    """The session once it renders; what does not come so far is ended."""
+    from arras_ray.actors import launch
+
     try:
         supervisor = launch.supervisor(session, order)
     except ValueError as error:
-        raise ClusterError(
-            f"a session named {session} runs already", hint="choose another name", address=cluster.address
-        ) from error
+        raise name_taken(cluster, session) from error
     render = SessionRender(session, supervisor, cluster)
     try:
         render.start(tell, ready_seconds)

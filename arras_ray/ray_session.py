@@ -8,17 +8,20 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from arras_ray.errors import ArrasRayError, ClusterError, DefinitionError, UsageError
+from arras_ray.errors import ArrasRayError, ClusterError, DefinitionError, ResourcesError, UsageError
 from arras_ray.session.computation_spec import ComputationSpec, session_routes
 from arras_ray.session.endings import CLIENT_SHUTDOWN, Stopped
 from arras_ray.session.handle import INFO, WARN, ComputationStatus, LogLine, Session, SessionStatus
 from arras_ray.session.host import Part
+from arras_ray.session.machine import user_name
 from arras_ray.session.message import CLIENT, Envelope, Message, numbered
 from arras_ray.session.routing import Rule
-from arras_ray.session_link import ASK_SECONDS, SessionLink
+from arras_ray.session_link import ASK_SECONDS, SessionLink, name_taken, refuse_taken
 from arras_ray.versions import versions
+from arras_ray.waiting import InLine
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from arras_ray.actors.outbox import Batch
     from arras_ray.render_session import RenderSession
     from arras_ray.session.definition import SessionDefinition
+    from arras_ray.session.waiting_line import Queue
 
 KEEP_ALIVE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
@@ -62,12 +66,15 @@ def start_session(
     enforce_memory: bool = False,
     keep: bool = False,
     stop_seconds: float = STOP_SECONDS,
+    queue: Queue | None = None,
 ) -> RaySession:
-    """Start a session of users' computations; returns at once. name: empty for one of its own.
+    """Start a session of users' computations; returns at once, or with `queue` once it has waited for machines and has
+    its place. name: empty for one of its own.
 
     log_level: what computations write is heard up to this level. enforce_memory: those that take more than their
     memoryMB are ended. keep: it goes on when its client is gone, until somebody stops it. stop_seconds: for each step
-    of the stop sequence. Raise ClusterError if a session of this name runs.
+    of the stop sequence. Raise ClusterError if a session of this name runs; with `queue` ResourcesError for what would
+    not fit on the empty cluster either, and Interrupted when it is given up.
     """
     from arras_ray.actors.nodes import own_node
     from arras_ray.actors.orders import SessionOrder
@@ -99,7 +106,7 @@ def start_session(
         client_node=own_node(),
         stop_seconds=stop_seconds,
     )
-    link = SessionLink(name, _supervisor(cluster, name, order), cluster)
+    link = SessionLink(name, _placed_supervisor(cluster, name, order, queue), cluster)
     return RaySession(name, link, order.client_routes, names, log_level)
 
 
@@ -110,11 +117,13 @@ def start_render(
     computations: Sequence[ComputationSpec],
     *,
     engine: str | None = None,
+    queue: Queue | None = None,
 ) -> RenderSession:
-    """Start a session of dispatch, mcrts and merges that waits for its scene; returns at once.
+    """Start a session of dispatch, mcrts and merges that waits for its scene; returns at once, or with `queue` once it
+    has waited for machines and has a place with at least one mcrt; the others join as there is room.
 
     engine: module:function that makes another engine than the package's. Raise DefinitionError for one that cannot
-    render, ClusterError if a session of this name runs.
+    render; else as `start_session`.
     """
     from arras_ray.actors.mcrt import ENGINE
     from arras_ray.actors.nodes import own_node
@@ -122,7 +131,7 @@ def start_render(
     from arras_ray.render_session import FRAME, RenderSession
 
     definition.check_render(tuple(computations))
-    order = Order(tuple(computations), None, versions(), engine or ENGINE, client_node=own_node())
+    order = Order(tuple(computations), None, versions(), engine or ENGINE, client_node=own_node(), user=user_name())
     routes = session_routes(computations, definition.client_rules)
     dispatch = next(spec.name for spec in computations if spec.kind == "dispatch")
     merges = [spec for spec in computations if spec.kind == "merge"]
@@ -130,7 +139,7 @@ def start_render(
     credit = merges[0].block.get("initialCredit", -1)
     return RenderSession(
         name,
-        _supervisor(cluster, name, order),
+        _placed_supervisor(cluster, name, order, queue),
         cluster,
         routes.get(CLIENT, {}),
         frozenset(spec.name for spec in computations),
@@ -169,15 +178,49 @@ def _check_names(computations: Sequence[ComputationSpec]) -> None:
             )
 
 
+def _placed_supervisor(cluster: Cluster, name: str, order: Order | SessionOrder, queue: Queue | None) -> Any:
+    """The supervisor of a new session; with `queue` it has waited for machines, and the session has its place."""
+    from arras_ray.actors.orders import Order
+
+    if queue is None:
+        return _supervisor(cluster, name, order)
+    refuse_taken(cluster, name)
+
+    def start(first: tuple[ComputationSpec, ...]) -> Any:
+        if isinstance(order, Order):
+            mcrts = sum(one.kind == "mcrt" for one in order.computations)
+            return _placed(cluster, name, replace(order, computations=first, most_mcrts=mcrts))
+        return _placed(cluster, name, order)
+
+    with InLine(cluster, queue, name, order.computations) as line:
+        return line.place(start)
+
+
+def _placed(cluster: Cluster, name: str, order: Order | SessionOrder) -> Any:
+    """A new session's supervisor once it has its place. Raise ResourcesError if there is none."""
+    supervisor = _supervisor(cluster, name, order)
+    link = SessionLink(name, supervisor, cluster)
+    try:
+        while (state := link.keep_alive()) is None or state.stage == "placing":
+            if link.error is not None:
+                raise link.error
+            time.sleep(LOOK_SECONDS)
+        if isinstance(state.error, ResourcesError):
+            raise state.error
+    except BaseException:
+        with suppress(Exception):  # the first error is the one to tell
+            link.end()
+        raise
+    return supervisor
+
+
 def _supervisor(cluster: Cluster, name: str, order: Order | SessionOrder) -> Any:
     from arras_ray.actors import launch
 
     try:
         return launch.supervisor(name, order)
     except ValueError as error:
-        raise ClusterError(
-            f"a session named {name} runs already", hint="choose another name", address=cluster.address
-        ) from error
+        raise name_taken(cluster, name) from error
 
 
 class RaySession(Session):

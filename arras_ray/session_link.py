@@ -30,6 +30,19 @@ BY_HAND = "ray.kill"
 """In Ray's words for an actor that somebody has ended."""
 
 
+def refuse_taken(cluster: Cluster, session: str) -> None:
+    """Raise ClusterError if a session of this name runs."""
+    from arras_ray.actors import launch
+
+    if session in launch.sessions():
+        raise name_taken(cluster, session)
+
+
+def name_taken(cluster: Cluster, session: str) -> ClusterError:
+    """The error for a second session of a name."""
+    return ClusterError(f"a session named {session} runs already", hint="choose another name", address=cluster.address)
+
+
 class SessionLink:
     """The link to session `name`. error: why the session is lost, as far as is known."""
 

@@ -35,7 +35,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("scene", "image", "checkpoint", "identity"),
     ("flatten", "engine", "local_render"),
     ("actors",),
-    ("client", "shards", "overview", "session_link", "ray_session", "render_session", "session_client"),
+    ("client", "shards", "overview", "session_link", "ray_session", "render_session", "session_client", "waiting"),
     ("cli",),
 )
 """Rooms, line by line; "" is the package's own __init__."""
@@ -63,6 +63,7 @@ FORBIDDEN_BELOW = {
     "ray_session": {"kernels", "flatten"},
     "render_session": {"kernels", "flatten"},
     "session_client": {"kernels", "flatten"},
+    "waiting": {"kernels", "flatten"},
     "overview": {"kernels", "flatten"},
     "cli": {"kernels", "flatten"},
 }

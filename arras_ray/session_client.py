@@ -26,6 +26,7 @@ from arras_ray.session.local_session import start_local
 from arras_ray.session.log_line import INFO
 from arras_ray.session.machine import machine_memory, usable_cores
 from arras_ray.session.options import SessionOptions
+from arras_ray.session.waiting_line import Queue
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
@@ -50,6 +51,7 @@ class Order:
     log_level: int = INFO
     keep: bool = False
     enforce_memory: bool = False
+    queue: Queue | None = None
 
 
 class Client:
@@ -65,6 +67,7 @@ class Client:
         self._sessions: list[Session] = []
         self._lock = threading.Lock()
         self._closed = False
+        self._told_of_queue = False
 
     def create(
         self,
@@ -78,6 +81,7 @@ class Client:
         ready_timeout: float | None = None,
         keep: bool = False,
         enforce_memory: bool = False,
+        queue: Queue | bool = False,
     ) -> Session:
         """Start a session; returns at once, or once it is ready if `ready_timeout` seconds are given for that.
 
@@ -85,7 +89,8 @@ class Client:
         dso: other targets for its libraries, {name: "python:package.module:Class"}. log_level: what its computations
         write is heard up to this level, 0 to 5; None for the definition's, else 3. keep: the session goes on when its
         client is gone, until one that comes back, or `arras-ray stop`, ends it. enforce_memory: on Ray, computations
-        that take more than their memoryMB are ended.
+        that take more than their memoryMB are ended. queue: wait for machines of a cluster that are in use, in order; a
+        Queue hears meanwhile how it stands. A render then begins with an mcrt at least, others join as there is room.
 
         Raise DefinitionError; UsageError for a render that is to be local; ResourcesError and ClusterError on Ray; and
         with `ready_timeout` what `Session.wait_ready` raises, after the session has been ended.
@@ -93,12 +98,16 @@ class Client:
         if self._closed:
             raise UsageError("the client is closed", hint="make a new one")
         options = options or SessionOptions()
+        line = Queue() if queue is True else queue or None
         read = _read(definition)
         level = next((level for level in (log_level, read.log_level) if level is not None), INFO)
-        order = Order(read, name or "", num_mcrt, dso or {}, options, level, keep, enforce_memory)
+        order = Order(read, name or "", num_mcrt, dso or {}, options, level, keep, enforce_memory, line)
         session = self._home.start(order)
         session.options = options
         session.warnings += order.definition.notes
+        if queue and (self.cluster is None or self.cluster.embedded) and not self._told_of_queue:
+            self._told_of_queue = True
+            session.warnings.append("there is nobody to wait for (queue): this machine is the session's alone")
         with self._lock:
             self._sessions.append(session)
             closed = self._closed
@@ -200,15 +209,19 @@ class _Ray:
         name = order.name or f"{order.definition.name or 'session'}-{secrets.token_hex(2)}"
         if any(spec.kind != PYTHON for spec in computations):
             order.definition.check_render(computations)
-            return start_render(self._joined(computations), name, order.definition, computations)
+        cluster = self._joined(computations)
+        queue = None if cluster.embedded else order.queue
+        if any(spec.kind != PYTHON for spec in computations):
+            return start_render(cluster, name, order.definition, computations, queue=queue)
         return start_session(
-            self._joined(computations),
+            cluster,
             name,
             computations,
             order.definition.client_rules,
             log_level=order.log_level,
             keep=order.keep,
             enforce_memory=order.enforce_memory,
+            queue=queue,
         )
 
     def attach(self, name: str, *, watch: bool, log_level: int) -> Session:

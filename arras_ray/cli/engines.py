@@ -14,6 +14,7 @@ from arras_ray.cli.report import Report
 from arras_ray.cli.watch import STEP_OF_STAGE, Told
 from arras_ray.errors import ClusterError, DefinitionError
 from arras_ray.session.machine import machine_memory, usable_cores
+from arras_ray.session.waiting_line import Queue
 
 if TYPE_CHECKING:
     from arras_ray.actors.cluster import Cluster
@@ -44,6 +45,8 @@ class Wishes:
     threads: int | None = None
     time_limit: float | None = None
     enforce_memory: bool = False
+    queue: bool = False
+    """Wait for machines that are in use."""
 
 
 @dataclass
@@ -85,6 +88,7 @@ class LocalStarter(Starter):
             "--session": self.wishes.session,
             "--address": self.wishes.address,
             "--enforce-memory": self.wishes.enforce_memory or None,
+            "--queue": self.wishes.queue or None,
         }
         ignored = [option for option, value in options.items() if value is not None]
         if ignored:
@@ -153,8 +157,14 @@ class RayStarter(Starter):
                 ready_seconds=self.wishes.ready_seconds,
                 resume=resume,
                 report=self._hear_stage,
+                queue=self._queue(cluster),
             )
         )
+
+    def _queue(self, cluster: Cluster) -> Queue | None:
+        if self.wishes.queue and cluster.embedded:
+            self.told.warnings(["--queue: without meaning on a Ray of our own, which nobody else uses"])
+        return Queue(self.report.waiting) if self.wishes.queue and not cluster.embedded else None
 
     def _hear_stage(self, stage: str) -> None:
         if stage == "placing":

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from arras_ray.ended import Ended
     from arras_ray.errors import ArrasRayError
     from arras_ray.messages import RenderStatus
+    from arras_ray.session.waiting_line import Waiting
 
 SCHEMA = 1
 """Rises when a field goes away or changes its meaning; new events and fields may come without."""
@@ -23,6 +24,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "step": ("name", "detail"),
     "notice": ("text",),
     "dashboard": ("url",),
+    "waiting": ("place", "length", "reason"),
     "warning": ("text",),
     "ended": ("computation", "node", "how", "code", "signal", "rss", "memory", "log"),
     "progress": (
@@ -80,6 +82,9 @@ class JsonReport:
 
     def dashboard(self, url: str) -> None:
         self._write("dashboard", url=url)
+
+    def waiting(self, waiting: Waiting) -> None:
+        self._write("waiting", place=waiting.place, length=waiting.length, reason=waiting.reason)
 
     def warning(self, text: str) -> None:
         self._write("warning", text=text)

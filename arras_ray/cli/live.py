@@ -12,12 +12,13 @@ from rich.text import Text
 
 from arras_ray.cli.report import STEPS, benchmark_line, closing_lines, last_words
 from arras_ray.cli.summary import Summary, progress_of
-from arras_ray.cli.text import clock_text, rate_text
+from arras_ray.cli.text import clock_text, rate_text, waiting_text
 
 if TYPE_CHECKING:
     from arras_ray.ended import Ended
     from arras_ray.errors import ArrasRayError
     from arras_ray.messages import RenderStatus
+    from arras_ray.session.waiting_line import Waiting
 
 
 class LiveReport:
@@ -41,6 +42,9 @@ class LiveReport:
 
     def dashboard(self, url: str) -> None:
         self._print(Text(f"Ray dashboard: {url}"))
+
+    def waiting(self, waiting: Waiting) -> None:
+        self._print(Text(waiting_text(waiting)))
 
     def warning(self, text: str) -> None:
         if self._live is not None:

@@ -100,6 +100,7 @@ DEBUG_LEVEL = 4
 @click.option(
     "--enforce-memory", is_flag=True, help="End computations that take more than their memoryMB, and start them again."
 )
+@click.option("--queue", is_flag=True, help="Wait for machines that are in use, in order, instead of failing.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of --engine local. Default: all.")
 @click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="Nothing but warnings and errors.")
@@ -125,6 +126,7 @@ def render(
     address: str | None,
     engine: str,
     enforce_memory: bool,
+    queue: bool,
     threads: int | None,
     as_json: bool,
     quiet: bool,
@@ -154,6 +156,7 @@ def render(
         threads=threads,
         time_limit=time_limit,
         enforce_memory=enforce_memory,
+        queue=queue,
     )
     job = RenderJob(
         scenes=scenes,

@@ -6,12 +6,13 @@ import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from arras_ray.cli.summary import Summary, progress_of
-from arras_ray.cli.text import clock_text, count_text, rate_text, table_text
+from arras_ray.cli.text import clock_text, count_text, rate_text, table_text, waiting_text
 from arras_ray.errors import ArrasRayError
 
 if TYPE_CHECKING:
     from arras_ray.ended import Ended
     from arras_ray.messages import RenderStatus
+    from arras_ray.session.waiting_line import Waiting
 
 OWN_ENDS = ("crashed", "exited", "out of memory")
 """Ends a computation brings upon itself."""
@@ -36,6 +37,7 @@ class Report(Protocol):
     def step(self, name: str, detail: str = "") -> None: ...
     def notice(self, text: str) -> None: ...
     def dashboard(self, url: str) -> None: ...
+    def waiting(self, waiting: Waiting) -> None: ...
     def warning(self, text: str) -> None: ...
     def ended(self, end: Ended) -> None: ...
     def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None: ...
@@ -105,6 +107,9 @@ class QuietReport:
     def dashboard(self, url: str) -> None:
         pass
 
+    def waiting(self, waiting: Waiting) -> None:
+        pass
+
     def warning(self, text: str) -> None:
         print(f"warning: {text}", file=self._err, flush=True)
 
@@ -155,6 +160,9 @@ class LineReport(QuietReport):
 
     def dashboard(self, url: str) -> None:
         self._line(f"Ray dashboard: {url}")
+
+    def waiting(self, waiting: Waiting) -> None:
+        self._line(waiting_text(waiting))
 
     def progress(self, status: RenderStatus, spp: int, time_limit: float | None) -> None:
         progress = progress_of(status, spp, time_limit)

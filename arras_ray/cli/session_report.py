@@ -9,11 +9,14 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from arras_ray.cli.text import waiting_text
+
 if TYPE_CHECKING:
     from arras_ray.errors import ArrasRayError
     from arras_ray.session.endings import Stopped
     from arras_ray.session.log_line import LogLine
     from arras_ray.session.message import Message
+    from arras_ray.session.waiting_line import Waiting
 
 SCHEMA = 1
 """Of the events. Rises when a field goes away or changes its meaning; new events and fields may come without."""
@@ -30,6 +33,7 @@ class SessionReport(Protocol):
     """Where a command tells of a session. `log` comes from other threads than the rest."""
 
     def cluster(self, note: str) -> None: ...
+    def waiting(self, waiting: Waiting) -> None: ...
     def ready(self) -> None: ...
     def message(self, message: Message) -> None: ...
     def log(self, line: LogLine) -> None: ...
@@ -46,6 +50,9 @@ class SessionLines:
 
     def cluster(self, note: str) -> None:
         write_line(self._out, note)
+
+    def waiting(self, waiting: Waiting) -> None:
+        write_line(self._out, waiting_text(waiting))
 
     def ready(self) -> None:
         write_line(self._out, "ready")
@@ -79,6 +86,9 @@ class SessionEvents:
 
     def cluster(self, note: str) -> None:
         self._write("cluster", note=note)
+
+    def waiting(self, waiting: Waiting) -> None:
+        self._write("waiting", place=waiting.place, length=waiting.length, reason=waiting.reason)
 
     def ready(self) -> None:
         self._write("ready")

@@ -19,12 +19,15 @@ from arras_ray.cli.options import Settings, debug_option
 from arras_ray.cli.report import known_error
 from arras_ray.cli.session_report import SessionEvents, SessionLines, SessionReport
 from arras_ray.errors import ComputationError, Interrupted, MessageTimeout, UsageError
+from arras_ray.session.waiting_line import Queue
 
 if TYPE_CHECKING:
+    from arras_ray.actors.cluster import Cluster
     from arras_ray.session.computation_spec import ComputationSpec
     from arras_ray.session.handle import Session
     from arras_ray.session.message import Message
     from arras_ray.session.routing import Rule
+    from arras_ray.session.waiting_line import Waiting
 
 ANSWER_SECONDS = 30.0
 
@@ -87,6 +90,7 @@ TEXT = "GenericMessage"
 @click.option(
     "--enforce-memory", is_flag=True, help="End computations that take more than their memoryMB. On Ray only."
 )
+@click.option("--queue", is_flag=True, help="Wait for machines that are in use, in order, instead of failing.")
 @debug_option
 @click.pass_obj
 def run(
@@ -101,6 +105,7 @@ def run(
     log_level: int | None,
     ready_timeout: float,
     enforce_memory: bool,
+    queue: bool,
 ) -> int:
     """Run the session of a definition.
 
@@ -112,7 +117,7 @@ def run(
     if engine == "local" and enforce_memory:
         raise UsageError("--enforce-memory and --engine local, which does not see to memory", hint="give one of them")
     given, where = given_targets(targets), "local:" if engine == "local" else address
-    conversation = Conversation(file, texts, timeout, given, where, log_level, ready_timeout, enforce_memory)
+    conversation = Conversation(file, texts, timeout, given, where, log_level, ready_timeout, enforce_memory, queue)
     report: SessionReport = SessionEvents(sys.stdout) if as_json else SessionLines(sys.stdout, sys.stderr)
     try:
         if engine == "ray" and settings is not None and settings.own_process:
@@ -145,6 +150,7 @@ class Conversation:
     log_level: int | None
     ready_timeout: float
     enforce_memory: bool = False
+    queue: bool = False
 
     def run(self, report: SessionReport, interrupt: Interrupt) -> None:
         """Do it all; what was started has ended on return, and on an error."""
@@ -159,13 +165,27 @@ class Conversation:
                 hint='a block takes what its "messages" allow, as in {"(client)": "*"}; without --send it can be run',
             )
         with Client(self.address) as client:
-            with interrupt.held():  # a session that is made halfway cannot be ended
-                session = client.create(
-                    definition, dso=self.dso, log_level=self.log_level, enforce_memory=self.enforce_memory
-                )
-                if client.cluster is not None:
+            joined: list[Cluster] = []
+
+            def join() -> None:
+                if client.cluster is not None and not joined:
+                    joined.append(client.cluster)
                     interrupt.after_ray_started(client.cluster.folder)
                     report.cluster(client.cluster.note)
+
+            def wait(waiting: Waiting) -> None:
+                join()
+                report.waiting(waiting)
+
+            with interrupt.held():  # a session that is made halfway cannot be ended
+                session = client.create(
+                    definition,
+                    dso=self.dso,
+                    log_level=self.log_level,
+                    enforce_memory=self.enforce_memory,
+                    queue=self.queue and Queue(wait, interrupt.requested),
+                )
+                join()
             over = threading.Event()
             session.listen(log=report.log, stopped=lambda _: over.set())
             try:

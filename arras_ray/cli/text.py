@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from arras_ray.session.waiting_line import Waiting
 
 
 def count_text(number: float) -> str:
@@ -25,6 +29,17 @@ def clock_text(seconds: float | None) -> str:
     whole = round(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def ordinal_text(number: int) -> str:
+    """2 -> '2nd'."""
+    teens = 10 < number % 100 < 20
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def waiting_text(waiting: Waiting) -> str:
+    """Where a session stands that waits for machines."""
+    return f"waiting: {ordinal_text(waiting.place)} of {waiting.length}, {waiting.reason}"
 
 
 def table_text(header: Sequence[str], rows: Sequence[Sequence[object]], indent: str = "  ") -> str:

@@ -18,6 +18,7 @@ from arras_ray.cli.summary import Summary, progress_of
 from arras_ray.ended import Ended
 from arras_ray.errors import SceneError
 from arras_ray.messages import McrtRow, RenderStatus
+from arras_ray.session.waiting_line import Waiting
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "events.md"
 
@@ -56,6 +57,7 @@ def tell_everything(report: Report) -> None:
     report.start("1.2.3", ["a.rdla"], "ray")
     report.notice("no cluster")
     report.dashboard("http://127.0.0.1:8265")
+    report.waiting(Waiting(2, 3, "mcrt_i0: no node has as many cores"))
     report.step("reading", "a.rdla")
     report.warning("DwaSkinMaterial: grey instead (3 times)")
     report.ended(Ended("mcrt_i0", "red", "exited", code=10, log=("one", "two")))
@@ -91,6 +93,7 @@ def test_lines() -> None:
     assert out.getvalue().splitlines() == [
         "no cluster",
         "Ray dashboard: http://127.0.0.1:8265",
+        "waiting: 2nd of 3, mcrt_i0: no node has as many cores",
         "reading a.rdla",
         "compiling kernels for the first time",
         " 25.0 %  16.0/64 spp  0.20 M samples/s  elapsed 0:02  left 0:06",
@@ -145,6 +148,7 @@ def test_the_live_picture_has_a_bar_and_a_row_for_each_mcrt() -> None:
     assert re.search(r"25\.0 % +16\.0/64 spp +0\.20 M samples/s +elapsed 0:02 +left 0:06", shown)
     assert re.search(r"mcrt_i1 +blue +25\.0 % +1\.00 M samples/s +rendering", shown)
     assert "wrote out.exr" in shown
+    assert "waiting: 2nd of 3, mcrt_i0: no node has as many cores" in shown
     assert BENCHMARK[1] in shown
     assert "warning" not in shown
 

@@ -17,6 +17,7 @@ from arras_ray.errors import ReadyTimeout
 from arras_ray.session.endings import computation_ended
 from arras_ray.session.log_line import LogLine
 from arras_ray.session.message import GenericMessage, JSONMessage, Message, UnknownContent, pack, unpack
+from arras_ray.session.waiting_line import Waiting
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text(encoding="utf-8")
 
@@ -27,6 +28,7 @@ def message(content: Any) -> Message:
 
 def tell_everything(report: SessionReport) -> None:
     report.cluster("a Ray of its own on this machine")
+    report.waiting(Waiting(1, 12, "counter: no node has as many cores"))
     report.ready()
     report.message(message(GenericMessage("hello")))
     report.message(message(JSONMessage("go", {"x": 1})))
@@ -54,6 +56,7 @@ def test_events_have_their_values() -> None:
     tell_everything(SessionEvents(out))
     told = [json.loads(line) for line in out.getvalue().splitlines()]
     assert told.pop(0)["note"] == "a Ray of its own on this machine"
+    assert told.pop(0)["place"] == 1
     assert told[2]["value"] == {"name": "go", "arguments": {"x": 1}}
     assert (told[3]["level"], told[3]["text"]) == ("warning", "hot")
     assert told[5]["execStoppedReason"] == "compExited: testcomp exited with code 10"
@@ -65,6 +68,7 @@ def test_lines() -> None:
     tell_everything(SessionLines(out, err))
     assert out.getvalue().splitlines() == [
         "a Ray of its own on this machine",
+        "waiting: 1st of 12, counter: no node has as many cores",
         "ready",
         "testcomp: GenericMessage hello",
         'testcomp: JSONMessage {"name": "go", "arguments": {"x": 1}}',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arras_ray.cli.text import clock_text, count_text, rate_text, table_text
+from arras_ray.cli.text import clock_text, count_text, ordinal_text, rate_text, table_text
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,13 @@ def test_counts(number: float, text: str) -> None:
 )
 def test_clock(seconds: float | None, text: str) -> None:
     assert clock_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (113, "113th"), (121, "121st")]
+)
+def test_ordinal(number: int, text: str) -> None:
+    assert ordinal_text(number) == text
 
 
 def test_rate() -> None:

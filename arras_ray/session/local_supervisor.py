@@ -47,7 +47,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Ears:
-    """Who hears of the session: what to call, on the supervisor's thread, which must not be kept.
+    """Who hears of the session: what to call, on the supervisor's thread, which must not be kept waiting.
 
     accept: a message for the client. passed: bytes and messages of the client's that were passed on. over: how it
     ended, and the error that broke it, after everything is gone.
@@ -61,8 +61,7 @@ class Ears:
 
 
 class LocalSupervisor:
-    """Runs a session from its making on. What is no property is called on its own thread, but for the methods that say
-    otherwise."""
+    """Runs a session from its making on. Its methods are called on its own thread, but for those of its client's."""
 
     def __init__(
         self,
@@ -81,6 +80,7 @@ class LocalSupervisor:
         self._living: set[str] = set()
         self._culprit: Child | None = None
         self._failure: ArrasRayError | None = None
+        self._guard: Guard | None = None
         self._gates = Gates[Frame]()
         self._passed: dict[str, tuple[int, int]] = {}
         """Bytes and messages that senders have not been told of."""
@@ -91,7 +91,7 @@ class LocalSupervisor:
         self.thread = threading.Thread(target=self._run, name="local session", daemon=True)
         self.thread.start()
 
-    # From any thread
+    # For the client, from any thread
 
     def post(self, one: Frame) -> None:
         """Pass on a message of the client's; nothing happens once the session is over."""
@@ -157,7 +157,6 @@ class LocalSupervisor:
         self._loop.set_exception_handler(self._breaks)
         self._loop.call_soon(self._start)
         self._loop.call_later(STUCK_SECONDS, self._report_stuck)
-        guard = self._guard = Guard()
         try:
             self._loop.run_forever()
         finally:
@@ -168,7 +167,8 @@ class LocalSupervisor:
             for child in self.children.values():
                 child.close()
             self._loop.close()
-            guard.close()
+            if self._guard is not None:
+                self._guard.close()
             self._ears.over(self._outcome(), self._failure)
 
     def _outcome(self) -> Stopped:
@@ -178,6 +178,7 @@ class LocalSupervisor:
         return computation_ended(child.name, child.words, local=True, detail=child.detail)
 
     def _start(self) -> None:
+        self._guard = Guard()
         for order in self._orders:
             part = order.part
             child = self.children[part.name]
@@ -224,6 +225,7 @@ class LocalSupervisor:
         self.is_stopping = True
         for child in self.children.values():
             child.send_signal(signal.SIGKILL)
+        self._check_over()
         loop.call_later(self._stop_seconds, loop.stop)
 
     def _call(self, act: Callable[..., None], *arguments: Any) -> bool:
@@ -272,7 +274,8 @@ class LocalSupervisor:
         self._pass(self._gates.handled(CLIENT, size, messages))
 
     def _report_stuck(self) -> None:
-        for receiver, senders in self._gates.stuck(STUCK_SECONDS).items():
-            waiting = f"{self._gates.under_way(receiver) >> 20} MB of messages wait for it"
-            self._ears.hears(LogLine(receiver, WARN, f"{waiting}, and {', '.join(senders)} to send more"))
+        if not self.is_paused and self._log_level >= WARN:
+            for receiver, senders in self._gates.stuck(STUCK_SECONDS).items():
+                waiting = f"{self._gates.under_way(receiver) >> 20} MB of messages wait for it"
+                self._ears.hears(LogLine(receiver, WARN, f"{waiting}, and {', '.join(senders)} to send more"))
         self._loop.call_later(STUCK_SECONDS, self._report_stuck)

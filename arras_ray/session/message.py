@@ -68,6 +68,7 @@ class Envelope:
     buffers: Sequence[Any] = ()
     is_image: bool = False
     number: int = 0
+    on_credit: bool = False
     line: str = ""
 
     @property

@@ -10,10 +10,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from arras_ray.errors import MessageError
 from arras_ray.session.image_credit import OFF, ImageCredit
-from arras_ray.session.message import CreditUpdate, Envelope, kind_of, numbered, pack, unpack
+from arras_ray.session.message import CreditUpdate, Envelope, kind_of, pack, unpack
 from arras_ray.session.routing import Rule
 
 MOST_WAITING = 256 << 20
@@ -35,7 +36,8 @@ class Party:
     """One end of a session's connections. All methods may be called from any thread.
 
     routes: who accepts what from it; others: everybody it may name as a receiver. initial_credit: image frames that
-    may be under way to each receiver, -1 any; returns_credit: whether it gives credit back for those it has handled.
+    may be under way to each receiver, -1 any; returns_credit: whether it gives credit back for those it has handled, to
+    senders that want it.
 
     Called, if given: arrived() when a message has come; handled(envelope) when it is handled; posted(envelope) when a
     message has left to all its receivers, but for those it waits for credit of.
@@ -161,7 +163,7 @@ class Party:
             self._changed.notify_all()
         if self._handled is not None:
             self._handled(envelope)
-        if envelope.is_image and self._returns_credit and not self._closed:
+        if envelope.on_credit and self._returns_credit and not self._closed:
             self.post(CreditUpdate(1), (envelope.sender,), envelope.source_id)
 
     def pause(self, paused: bool) -> None:
@@ -188,7 +190,8 @@ class Party:
 
     def _let_out(self, connection: Connection, receiver: str, envelope: Envelope) -> None:
         connection.sent += 1
-        self._outlet(receiver, numbered(envelope, connection.sent))
+        on_credit = envelope.is_image and connection.credit.left != OFF
+        self._outlet(receiver, replace(envelope, number=connection.sent, on_credit=on_credit))
 
     def _credit_comes(self, envelope: Envelope) -> None:
         try:

@@ -67,9 +67,8 @@ class Stage:
 
     def clear(self) -> None:
         """End what was started; nothing of it is left."""
-        for session in self.sessions:
-            session.shutdown()
-        self.sessions.clear()
+        while self.sessions:
+            self.sessions.pop().shutdown()
         eventually(lambda: traces() <= self._before, lambda: f"left: {traces() - self._before}")
 
 

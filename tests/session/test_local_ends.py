@@ -328,13 +328,14 @@ def test_ends_are_noticed_where_the_system_does_not_tell(stage: Stage, monkeypat
     assert session.wait_stopped(PATIENCE).exec_stopped_reason == "compExited: bad exited due to signal 11"
 
 
+@pytest.mark.parametrize("where", ["_start", "_check_ready"])
 def test_an_error_inside_ends_the_session(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
     def fails(supervisor: LocalSupervisor) -> None:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(LocalSupervisor, "_check_ready", fails)
+    monkeypatch.setattr(LocalSupervisor, where, fails)
     session = stage(spec("script"), stop_seconds=SHORT)
     session.wait_stopped(PATIENCE)
     with pytest.raises(Exception, match="a mistake of ours"):

@@ -279,19 +279,20 @@ def test_a_large_array_is_copied_once(stage: Stage) -> None:
 import numpy as np
 taken = anonymous_memory()
 total = int(message.content.pixels.sum(dtype=np.int64))
-self.send((total, anonymous_memory() - taken, mapped_memory()), reply_to=message)
+self.send((total, anonymous_memory() - taken, mapped_memory(), len(os.listdir("/proc/self/fd"))), reply_to=message)
 self.send(np.ones(config["size"], np.uint8))
 """
     session = stage(spec("script", message=script, size=size)).wait_ready(PATIENCE)
     pixels = np.ones(size, np.uint8)
     before = anonymous_memory()
-    total, theirs, mapped = session.call(Array("large", pixels), timeout=PATIENCE).content
+    total, theirs, mapped, files = session.call(Array("large", pixels), timeout=PATIENCE).content
     ours = anonymous_memory() - before
     before = anonymous_memory()
     back = next(session.messages(PATIENCE)).content
     assert int(back.sum(dtype=np.int64)) == total == size
     assert size <= mapped <= size + MEGABYTE
     assert max(theirs, ours, anonymous_memory() - before) < size / 4
+    assert session.call(Array("again", pixels), timeout=PATIENCE).content[-1] == files
 
 
 @pytest.mark.slow

@@ -147,7 +147,13 @@ def test_credit_is_kept_for_each_connection_and_is_for_images_only() -> None:
         party.post(Frame(pixels))
     pixels.fill(-1)
     party.post(GenericMessage("text"))
-    assert [receiver for receiver, _ in post.sent] == ["a", "b", "a", "b"]
+    went = [(receiver, envelope.name, envelope.on_credit) for receiver, envelope in post.sent]
+    assert went == [
+        ("a", "Frame", True),
+        ("b", "Frame", True),
+        ("a", "GenericMessage", False),
+        ("b", "GenericMessage", False),
+    ]
     assert party.stuck().keys() == {"a", "b"}
     assert len(posted) == 4
     party.accept(numbered(pack(CreditUpdate(), "a"), 1))
@@ -160,13 +166,14 @@ def test_credit_is_kept_for_each_connection_and_is_for_images_only() -> None:
     assert party.received == 2
 
 
-def test_credit_goes_back_for_images_that_are_handled() -> None:
+def test_credit_goes_back_for_images_that_are_handled_and_took_any() -> None:
     post = Post()
     party = Party("x", {}, OTHERS, post, returns_credit=True)
-    image = replace(pack(Frame(np.zeros(3)), "a", source_id="mine"), number=1)
+    image = replace(pack(Frame(np.zeros(3)), "a", source_id="mine"), number=1, on_credit=True)
     party.accept(image)
     party.accept(message(2))
-    for _ in range(2):
+    party.accept(numbered(pack(Frame(np.zeros(3)), "a"), 3))
+    for _ in range(3):
         one = party.take(0)
         assert one is not None
         assert len(post.sent) == (one is not image)
@@ -190,4 +197,4 @@ def test_credit_that_is_off_stays_off_and_nobody_sees_updates() -> None:
     party.accept(numbered(pack(CreditUpdate(0, "Set"), "a"), 1))
     assert party.take(0) is None
     party.post(Frame(np.zeros(1)))
-    assert len(post.sent) == 1
+    assert [envelope.on_credit for _, envelope in post.sent] == [False]

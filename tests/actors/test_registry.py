@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +24,9 @@ from arras_ray.actors.cluster import Cluster
 from arras_ray.client import SessionRender, render_session
 from arras_ray.errors import ClusterError, Interrupted, ResourcesError
 from arras_ray.ray_session import RaySession, start_render
-from arras_ray.session.definition import SessionDefinition
+from arras_ray.session.definition import SessionDefinition, parse_definition
 from arras_ray.session.waiting_line import Queue, Waiting
+from arras_ray.session_client import Client
 
 ENGINE = "fake_engine:load"
 FULL = "second: no node has as many cores"
@@ -48,7 +54,7 @@ def end_registry() -> None:
     until(lambda: launch.find_registry() is None, "the registry to be gone")
 
 
-class Client:
+class Waiter:
     """A client that waits on a thread of its own. heard: what it was told."""
 
     def __init__(self, pool: ThreadPoolExecutor, start: Callable[[Queue], RaySession]) -> None:
@@ -61,22 +67,22 @@ class Client:
 
 
 @pytest.fixture
-def wait(stage: Stage) -> Iterator[Callable[[str], Client]]:
+def wait(stage: Stage) -> Iterator[Callable[[str], Waiter]]:
     """Lets a client wait for a session of this name, whose one computation is `second` and wants all cores."""
-    clients: list[Client] = []
+    waiters: list[Waiter] = []
     with ThreadPoolExecutor() as pool:
 
-        def wait(name: str) -> Client:
-            client = Client(pool, lambda queue: stage(spec("second", cores=CPUS), name=name, queue=queue))
-            clients.append(client)
-            return client
+        def wait(name: str) -> Waiter:
+            waiter = Waiter(pool, lambda queue: stage(spec("second", cores=CPUS), name=name, queue=queue))
+            waiters.append(waiter)
+            return waiter
 
         yield wait
-        for client in clients:
-            client.queue.given_up.set()
+        for waiter in waiters:
+            waiter.queue.given_up.set()
 
 
-def test_who_waits_is_told_why_and_is_placed_when_there_is_room(stage: Stage, wait: Callable[[str], Client]) -> None:
+def test_who_waits_is_told_why_and_is_placed_when_there_is_room(stage: Stage, wait: Callable[[str], Waiter]) -> None:
     first = stage(spec("first", cores=1)).wait_ready(PATIENCE)
     early = wait("early")
     early.hears(Waiting(1, 1, FULL))
@@ -93,7 +99,7 @@ def test_who_waits_is_told_why_and_is_placed_when_there_is_room(stage: Stage, wa
     assert late.session.result(PATIENCE).wait_ready(PATIENCE).name == "late"
 
 
-def test_who_gives_up_leaves_the_line(stage: Stage, wait: Callable[[str], Client]) -> None:
+def test_who_gives_up_leaves_the_line(stage: Stage, wait: Callable[[str], Waiter]) -> None:
     stage(spec("first", cores=1)).wait_ready(PATIENCE)
     early = wait("early")
     early.hears(Waiting(1, 1, FULL))
@@ -107,7 +113,7 @@ def test_who_gives_up_leaves_the_line(stage: Stage, wait: Callable[[str], Client
 
 @pytest.mark.slow
 @pytest.mark.parametrize("for_good", [False, True])
-def test_the_order_outlives_the_registry(stage: Stage, wait: Callable[[str], Client], for_good: bool) -> None:
+def test_the_order_outlives_the_registry(stage: Stage, wait: Callable[[str], Waiter], for_good: bool) -> None:
     first = stage(spec("first", cores=1)).wait_ready(PATIENCE)
     early = wait("early")
     early.hears(Waiting(1, 1, FULL))
@@ -138,6 +144,49 @@ def test_a_registry_that_nobody_asks_leaves(stage: Stage) -> None:
     registry = launch.registry(0.2)
     ray.get(registry.leave.remote("nobody"), timeout=PATIENCE)
     until(lambda: launch.find_registry() is None, "it to leave")
+
+
+SESSION = """{"computations": {"second": {"dso": "python:session_parts:Script",
+    "requirements": {"resources": {"cores": CORES, "memoryMB": 64}}, "messages": {"(client)": "*"}}}}"""
+
+BALL = """
+SceneVariables { ["camera"] = PerspectiveCamera("/c") }
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["session run", "render"])
+def test_an_interrupted_command_leaves_the_line(
+    stage: Stage, wait: Callable[[str], Waiter], tmp_path: Path, command: str
+) -> None:
+    stage(spec("first", cores=CPUS)).wait_ready(PATIENCE)
+    file = tmp_path / ("second.sessiondef" if command == "session run" else "ball.rdla")
+    text = SESSION.replace("CORES", str(CPUS)) if command == "session run" else BALL
+    file.write_text(text, encoding="utf-8")
+    line = [str(Path(sys.executable).with_name("arras-ray")), *command.split(), str(file)]
+    line += ["--queue", "--json", "--address", stage.cluster.address]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        told = [json.loads(process.stdout.readline())]
+        while told[-1]["event"] != "waiting":
+            told.append(json.loads(process.stdout.readline()))
+        late = wait("late")
+        late.hears(Waiting(2, 2, FULL))
+        process.send_signal(signal.SIGINT)
+        told += [json.loads(row) for row in process.stdout]
+    assert process.returncode == Interrupted.exit_code
+    waiting, *_, error = (event for event in told if event["event"] in ("waiting", "error"))
+    assert (waiting["place"], waiting["length"]) == (1, 1)
+    assert waiting["reason"].endswith(": no node has as many cores")
+    assert error["kind"] == "Interrupted"
+    late.hears(Waiting(1, 1, FULL))
+
+
+def test_with_nobody_to_wait_for_it_is_said_once() -> None:
+    definition = parse_definition(SESSION.replace("CORES", "1"), "alone")
+    with Client("local:") as client:
+        told = [client.create(definition, queue=True).warnings for _ in range(2)]
+    assert told == [["there is nobody to wait for (queue): this machine is the session's alone"], []]
 
 
 def n_mcrts(render: SessionRender) -> int:

@@ -1,11 +1,13 @@
-"""The line of sessions that wait: order, leaving, and coming back after a loss."""
+"""The line of sessions that wait: order, leaving, coming back after a loss; and what a session begins with."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from arras_ray.session.computation_spec import MB, ComputationSpec, Resources
 from arras_ray.session.fairness import Demand
 from arras_ray.session.waiting_line import SETTLE_SECONDS, UNSEEN_SECONDS, Ticket, WaitingLine
+from arras_ray.waiting import demand_of, shortened
 
 
 def ticket(id: str, waited: float = 0.0) -> Ticket:
@@ -70,3 +72,43 @@ def test_the_next_one_has_its_turn_while_the_first_is_placed() -> None:
     assert line.ask(ticket("c"), 3.0) == 1
     line.ask(ticket("a"), 4.0)  # somebody else was quicker
     assert line.ask(ticket("b"), 4.0) == 1
+
+
+def mcrts(n: int, least: float = 1, most: float | None = None, array_min: int = 0) -> list[ComputationSpec]:
+    asked = Resources(least, most, MB)
+    return [ComputationSpec(f"mcrt_i{i}", "mcrt", asked, "mcrt", i, array_min=array_min) for i in range(n)]
+
+
+MERGE = ComputationSpec("merge", "merge", Resources(2, 2, MB))
+
+
+def names(computations: tuple[ComputationSpec, ...]) -> list[str]:
+    return [one.name for one in computations]
+
+
+def test_a_session_begins_with_its_share_of_which_one_mcrt_must_be_there() -> None:
+    first = shortened([*mcrts(5), MERGE], 2)
+    assert names(first) == ["mcrt_i0", "mcrt_i1", "merge"]
+    assert [one.array_min for one in first] == [1, 1, 0]
+    assert names(shortened(mcrts(5), 0)) == ["mcrt_i0"]
+    assert names(shortened(mcrts(2), 5)) == ["mcrt_i0", "mcrt_i1"]
+
+
+def test_what_its_array_must_have_is_there_from_the_first() -> None:
+    assert len(shortened(mcrts(5, array_min=3), 1)) == 3
+
+
+def test_what_is_no_array_stays() -> None:
+    alone = replace(mcrts(1)[0], array="", index=None)
+    assert shortened([alone, MERGE], 0) == (alone, MERGE)
+
+
+def test_a_demand_counts_what_it_begins_with() -> None:
+    asked = [*mcrts(4, array_min=2), MERGE]
+    demand = demand_of("shot", asked, shortened(asked, 0), [8, 4], None)
+    assert (demand.cores, demand.least, demand.most, demand.start) == (6, 2, 4, 4)
+    given = demand_of("shot", asked, shortened(asked, 0), [8, 4], 3)
+    assert (given.cores, given.start) == (3, 8)
+    ranged = mcrts(4, least=2, most=5)
+    assert demand_of("shot", ranged, shortened(ranged, 0), [8, 4], None).cores == 5
+    assert demand_of("shot", [MERGE], [MERGE], [8], None).most == 1

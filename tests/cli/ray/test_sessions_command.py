@@ -18,7 +18,7 @@ from counting_engine import HEIGHT, SPP, WIDTH, expected
 from gated_engine import PATIENCE, Gate
 from head import Head, running_head
 
-from arras_ray import client, sessions
+from arras_ray import client, overview
 from arras_ray.actors.cluster import Cluster, connect
 from arras_ray.client import SessionRender, render_session
 from arras_ray.errors import ComputationError
@@ -180,7 +180,7 @@ def test_a_render_that_somebody_stops_writes_the_samples_so_far(
 def test_a_client_that_does_not_leave_loses_its_session(
     cluster: Cluster, small: SessionDefinition, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(overview, "LEAVE_SECONDS", 0.0)
     with render_session(small, gate.message, cluster=cluster, num_mcrt=1, engine=ENGINE) as render:
         gate.wait_for(1)
         arguments = [str(COMMAND), "stop", render.name, "--address", cluster.address]
@@ -209,7 +209,7 @@ def failed(render: SessionRender) -> Any:
 def test_a_supervisor_that_hangs_is_shown_and_can_be_stopped(
     cluster: Cluster, small: SessionDefinition, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(overview, "LEAVE_SECONDS", 0.0)
     with render_session(small, gate.message, cluster=cluster, num_mcrt=1, engine=ENGINE) as render:
         gate.wait_for(1)
         (session,) = Sessions(cluster).report()

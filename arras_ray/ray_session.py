@@ -237,11 +237,18 @@ class RaySession(Session):
         comes_back: bool = False,
         watches: bool = False,
     ) -> None:
-        from arras_ray.actors.fetcher import Fetcher
+        from arras_ray.actors.fetcher import Fetcher, Room
         from arras_ray.actors.line import Store
 
         self._store = Store()
-        super().__init__(name, {} if watches else routes, names, posted=self._store.forget)
+        self._room = Room()
+        super().__init__(
+            name,
+            {} if watches else routes,
+            names,
+            handled=lambda envelope: self._room.leave(envelope.size),
+            posted=self._store.forget,
+        )
         self._comes_back, self._watches = comes_back, watches
         self._link = link
         self._names = names
@@ -337,6 +344,7 @@ class RaySession(Session):
                     line.flush()
         self._over.set()
         self._fetcher.leave()
+        self._room.close()
         self._hurry.set()
         self._has_stopped(Stopped("running", "", DISCONNECTED))
 
@@ -432,6 +440,7 @@ class RaySession(Session):
         """The session has stopped: take what was sent before, then give everything back."""
         self._over.set()
         self._fetcher.stop()
+        self._room.close()
         self._fetching.join(LAST_SECONDS)
         for end in self._state.ends if self._state is not None else ():
             heard = list(self._last_lines.get(end.computation, ()))
@@ -484,6 +493,8 @@ class RaySession(Session):
         import ray
 
         envelope = message if isinstance(message, Envelope) else ray.get(message)
+        if not self._room.enter(envelope.size):
+            return
         with self._arriving:
             number = self._numbers[sender] = self._numbers.get(sender, 0) + 1
             self._accept(numbered(envelope, number))

@@ -145,6 +145,7 @@ class Executor:
     def stop(self) -> None:
         """Let `run` end after the message under way."""
         self._stopping.set()
+        self._outbox.hurry()
         self._host.stop()
 
     def _enter_working_directory(self) -> None:

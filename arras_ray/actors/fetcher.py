@@ -1,4 +1,5 @@
-"""A client's ear for the computations of its session: at each a call waits that returns what it has for the client."""
+"""A client's ear for the computations of its session: at each a call waits that returns what it has for the client; and
+how much a client may have that it has not handled."""
 
 from __future__ import annotations
 
@@ -9,12 +10,50 @@ from contextlib import suppress
 from typing import Any
 
 from arras_ray.actors.outbox import Batch
+from arras_ray.session.party import MOST_MESSAGES, MOST_WAITING
 
 LOOK_SECONDS = 0.05
 FETCH_SECONDS = 10.0
 """The longest a computation keeps a client waiting for news."""
 
 LEAVE_SECONDS = 3.0
+
+
+class Room:
+    """For messages that have come and are not handled: who brings more than there is room for waits. All methods may be
+    called from any thread."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._bytes = self._messages = 0
+        self._over = False
+
+    def enter(self, size: int) -> bool:
+        """One more, as soon as there is room; False if there will be none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or not self._is_full)
+            if self._is_full:
+                return False
+            self._bytes += size
+            self._messages += 1
+            return True
+
+    def leave(self, size: int) -> None:
+        """One is handled."""
+        with self._changed:
+            self._bytes -= size
+            self._messages -= 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """From now on nobody waits."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    @property
+    def _is_full(self) -> bool:
+        return self._bytes > MOST_WAITING or self._messages >= MOST_MESSAGES
 
 
 class Fetcher:

@@ -52,13 +52,13 @@ class Outbox:
         """Numbers of the last message and the last line the owner has got."""
         self._watchers: dict[str, tuple[int, float]] = {}
         """Number of the last message each has got, and when it asked."""
-        self._closed = False
+        self._closed = self._in_a_hurry = False
         self._awaited: dict[str, Any] = {}
         """Source ids of replies a call waits for, and those that have come."""
 
     def put(self, message: Any, size: int, source_id: str = "") -> None:
         """One more message; the first with a source id that is awaited goes there, unless somebody watches. Waits while
-        too much is unfetched; dropped once closed."""
+        too much is unfetched, or is dropped then if nobody may wait; dropped once closed."""
         with self._changed:
             if source_id in self._awaited and self._awaited[source_id] is None:
                 if not self._watching():
@@ -66,9 +66,8 @@ class Outbox:
                     self._changed.notify_all()
                     return
                 del self._awaited[source_id]  # it comes like all others
-            while not self._closed and (self._bytes > MOST_WAITING or len(self._messages) > MOST_MESSAGES):
-                self._changed.wait()
-            if self._closed:
+            self._changed.wait_for(lambda: self._closed or self._in_a_hurry or not self._is_full)
+            if self._closed or self._is_full:
                 return
             self._count += 1
             self._bytes += size
@@ -134,11 +133,21 @@ class Outbox:
         with self._changed:
             self._changed.wait_for(empty, timeout)
 
+    def hurry(self) -> None:
+        """From now on nobody waits for room: the computation is to stop."""
+        with self._changed:
+            self._in_a_hurry = True
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Take nothing any more; who waits goes on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    @property
+    def _is_full(self) -> bool:
+        return self._bytes > MOST_WAITING or len(self._messages) > MOST_MESSAGES
 
     def _watching(self) -> list[int]:
         """What those watchers have got who are there."""

@@ -25,6 +25,7 @@ from arras_ray.cli.engines import RayStarter, Wishes, session_for
 from arras_ray.cli.main import cli, run
 from arras_ray.cli.options import Settings
 from arras_ray.cli.render_command import render
+from arras_ray.cli.watch import Told
 from arras_ray.errors import ClusterError, DefinitionError, UsageError
 from arras_ray.image import read_exr
 
@@ -311,7 +312,7 @@ def test_wishes_stand_in_the_definition_as_arras_render_writes_them() -> None:
 
 def test_elsewhere_needs_a_cluster() -> None:
     nobody: Any = None  # neither a report nor a scene is needed to say so
-    starter = RayStarter(Wishes(no_local=True, address="local"), nobody, nobody, nobody, nobody)
+    starter = RayStarter(Wishes(no_local=True, address="local"), nobody, Told(nobody), nobody, nobody)
     with pytest.raises(ClusterError, match="there is no cluster, only this machine"):
         starter.prepare()
 

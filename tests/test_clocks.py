@@ -9,6 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "arras_ray"
 
 SHOWN_ONLY = {
     "actors/parent.py": "the time in a log's line",
+    "computations/time_computation.py": "the answer it is there for",
+    "session/message.py": "when a message was made, for whoever reads it",
     "actors/supervisor.py": "the age of processes, whose start the system tells by that clock",
     "image.py": "the age of files that a killed render has left",
 }

@@ -200,17 +200,16 @@ class Sessions:
                 if computation in (None, end.computation) and end.computation not in told:
                     told.add(end.computation)
                     yield from (LogLine(end.computation, STDERR_LEVEL, text) for text in end.log)
-            asked = {
-                joined: launch.keeper(name, joined.node_id).log.remote(
-                    joined.pid, places.get((joined.name, joined.pid), (0, 0))
-                )
-                for joined in state.computations
-                if computation in (None, joined.name)
-            }
-            for joined, ref in asked.items():
+            asked = []
+            for joined in state.computations:
+                if computation in (None, joined.name):
+                    place = (joined.name, joined.pid)
+                    log = launch.keeper(name, joined.node_id).log.remote(joined.pid, places.get(place, (0, 0)))
+                    asked.append((place, log))
+            for place, log in asked:
                 with suppress(RayError):  # its node is lost
-                    lines, places[joined.name, joined.pid] = ray.get(ref, timeout=ANSWER_SECONDS)
-                    yield from (LogLine(joined.name, level, text) for level, text in lines)
+                    lines, places[place] = ray.get(log, timeout=ANSWER_SECONDS)
+                    yield from (LogLine(place[0], level, text) for level, text in lines)
             if not follow:
                 return
             time.sleep(FOLLOW_SECONDS)

@@ -338,10 +338,11 @@ class RaySession(Session):
         from ray.exceptions import RayError
 
         if not self._watches and self.stopped is None:
-            self._link.ask(self._link.supervisor.keep.remote(float("inf")))
             for line in list(self._lines.values()):
                 with suppress(RayError):  # who has died ends the session
                     line.flush()
+            self._over.set()
+            self._link.ask(self._link.supervisor.keep.remote(float("inf")))
         self._over.set()
         self._fetcher.leave()
         self._room.close()

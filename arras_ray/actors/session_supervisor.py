@@ -43,6 +43,8 @@ class SessionSupervisor(Supervisor):
         """Those that have stopped, or ended."""
         self._stopping: Stopped | None = None
         self._stop_at = 0.0
+        self._has_client = True
+        """Nobody is waited for at the end of a session without one."""
         self._signalled: dict[str, int] = {}
         """The last step of the stop sequence each was brought to."""
         self._thread.start()
@@ -52,6 +54,11 @@ class SessionSupervisor(Supervisor):
         told = super().state()
         over = self._stage() == "stopped"
         return replace(told, ends=tuple(self._ends), stopped=self._stopping if over else None)
+
+    def keep_alive(self) -> SessionState:
+        """The client is there. Tells it where the session stands."""
+        self._has_client = True
+        return super().keep_alive()
 
     def terms(self) -> tuple[frozenset[str], Mapping[str, Rule]]:
         """For a client that comes later: all computations, and who accepts what from the client."""
@@ -68,6 +75,7 @@ class SessionSupervisor(Supervisor):
 
     def keep(self, seconds: float) -> None:
         """From now on the session may be without a client for so long, or for as long as was ordered."""
+        self._has_client = seconds < float("inf")  # else it leaves
         self._client_seconds = max(seconds, self._order.client_seconds)
 
     def _stage(self) -> str:
@@ -99,6 +107,7 @@ class SessionSupervisor(Supervisor):
     def _step(self) -> None:
         self._take_over()
         if self._stopping is None and time.monotonic() - self._heard_at > self._client_seconds:
+            self._has_client = False
             self._stop(Stopped(exec_stopped_reason=CLIENT_LOST, disconnect_reason=CLIENT_LOST))
         if self._stopping is not None:
             self._bring_to_a_stop()
@@ -221,6 +230,7 @@ class SessionSupervisor(Supervisor):
     def _stop(self, stopped: Stopped) -> None:
         if self._stopping is None:
             self._stop_at = time.monotonic()
+            self._has_client &= self._stop_at - self._heard_at < LEAVE_SECONDS
             self._stopping = stopped
 
     def _bring_to_a_stop(self) -> None:
@@ -239,10 +249,8 @@ class SessionSupervisor(Supervisor):
                 self._signal(member, step)
         if self._stage() != "stopped":
             self._heard_at = time.monotonic()
-        elif self._stopping is not None and self._stopping.exec_stopped_reason == CLIENT_LOST:
-            self._client_seconds = 0.0
         else:  # its client takes it down, if there is one
-            self._client_seconds = min(self._client_seconds, LEAVE_SECONDS)
+            self._client_seconds = min(self._client_seconds, LEAVE_SECONDS if self._has_client else 0.0)
 
     def _signal(self, member: Member, step: int) -> None:
         if step == 0:

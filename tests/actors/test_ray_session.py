@@ -45,6 +45,14 @@ def start(ray_here: Cluster) -> Iterator[Stage]:
         yield stage
 
 
+@pytest.fixture(scope="module")
+def echoes(ray_here: Cluster) -> Iterator[RaySession]:
+    """A session that several tests use: what its two computations get they answer. Who uses it takes all answers."""
+    stage = Stage(ray_here)
+    yield stage(spec("one", message=ECHO), spec("two", message=ECHO), name="echoes").wait_ready(PATIENCE)
+    stage.clear()
+
+
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
     """Shut; open at the end, whatever happened."""
@@ -126,6 +134,7 @@ def test_messages_go_where_routes_names_and_senders_say(start: Stage) -> None:
         session.send(GenericMessage("?"), to=["nobody"])
 
 
+@pytest.mark.slow
 def test_a_large_array_is_shared_by_its_receivers_and_can_only_be_read(start: Stage) -> None:
     where = "self.reply(JSONMessage('where', {'is': mapping_of(message.content.values)}), message); "
     where += "self.reply(message.content, message)"
@@ -143,18 +152,21 @@ def test_a_large_array_is_shared_by_its_receivers_and_can_only_be_read(start: St
             assert values.nbytes == 64 << 20
 
 
-@pytest.mark.parametrize("n", [0, 7, INLINE_BYTES], ids=["empty", "small", "large"])
-def test_what_was_sent_does_not_change_any_more(start: Stage, n: int) -> None:
-    """A sender may use its arrays again at once, whether its receiver has looked or not."""
-    again = "a = np.zeros(config['n'], np.int16)\nself.send(Pixels(1, a))\na[:] = 1\nself.send(Pixels(2, a))\na[:] = 9"
-    session = start(spec("a", message=again, n=n), spec("b", accepts=["a"], message=FORWARD)).wait_ready(PATIENCE)
-    mine = np.zeros(n, np.int16)
-    session.send(Pixels(0, mine), to=["b"])
-    mine[:] = 9
-    session.send(GenericMessage("go"), to=["a"])
-    for one in take(session, 5):
-        np.testing.assert_array_equal(one.values, np.full(n, max(0, one.number - 1), np.int16))
-        assert not one.values.flags.writeable
+def test_what_was_sent_does_not_change_any_more(start: Stage) -> None:
+    """A sender may use its arrays again at once, whether its receiver has looked or not. Of any size."""
+    again = (
+        "a = np.zeros(int(message.content.value), np.int16)\n"
+        "self.send(Pixels(1, a))\na[:] = 1\nself.send(Pixels(2, a))\na[:] = 9"
+    )
+    session = start(spec("a", message=again), spec("b", accepts=["a"], message=FORWARD)).wait_ready(PATIENCE)
+    for n in (0, 7, INLINE_BYTES):
+        mine = np.zeros(n, np.int16)
+        session.send(Pixels(0, mine), to=["b"])
+        mine[:] = 9
+        session.send(GenericMessage(str(n)), to=["a"])
+        for one in take(session, 5):
+            np.testing.assert_array_equal(one.values, np.full(n, max(0, one.number - 1), np.int16))
+            assert not one.values.flags.writeable
 
 
 def test_what_cannot_be_read_is_warned_about_and_other_versions_are_for_their_class(
@@ -230,6 +242,7 @@ def test_images_wait_for_credit_and_the_newest_wins(start: Stage) -> None:
     until(lambda: next(messages).content == GenericMessage("go"), "the second burst")
 
 
+@pytest.mark.slow
 def test_without_credit_given_back_images_stop(start: Stage) -> None:
     burst = "for n in range(5): self.send(Picture(n))\nself.reply(message.content, message)"
     session = start(
@@ -369,6 +382,7 @@ def test_messages_from_before_the_session_is_ready_arrive(start: Stage, gate: Ga
     assert seen.arguments["is"] == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_computation_has_its_environment_folder_and_limits(start: Stage, tmp_path: Path) -> None:
     about = "self.name, self.session, self.threads, os.environ.get('FLAVOUR'), os.getcwd(), config['limits']"
     tell = f"self.reply(JSONMessage('about', {{'is': ({about})}}), message)"
@@ -439,6 +453,7 @@ def test_everything_can_be_awaited(start: Stage) -> None:
     assert asyncio.run(use()) == ["0", "1", "2", "3", "4", "sent", "clientShutdown"]
 
 
+@pytest.mark.slow
 def test_two_sessions_know_nothing_of_each_other(start: Stage) -> None:
     one = start(spec("a", message=ECHO), name="one").wait_ready(PATIENCE)
     with pytest.raises(ClusterError, match="a session named one runs already"):

@@ -131,6 +131,7 @@ cluster.close()
 """
 
 
+@pytest.mark.slow
 def test_what_a_client_has_sent_before_it_left_arrives(start: Stage, ray_here: Cluster, gate: Gate) -> None:
     assert output(client(ray_here, gate.folder, LEAVES)) == "running clientDisconnect\n"
     gate.open()
@@ -161,6 +162,7 @@ print(ray.is_initialized())
 """
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_left_without_a_shutdown_ends_the_handle_and_the_session(
     start: Stage, ray_here: Cluster, tmp_path: Path
 ) -> None:
@@ -200,6 +202,7 @@ def test_a_watcher_hears_what_the_client_hears_from_then_on(start: Stage, ray_he
     assert list(watcher.messages(PATIENCE)) == []
 
 
+@pytest.mark.slow
 def test_a_watcher_that_takes_nothing_holds_up_nobody(start: Stage, ray_here: Cluster) -> None:
     flood = f"for n in range({MOST_MESSAGES + 5000}): self.send(Picture(n))"
     session = start(spec("a", message=flood), name="seen").wait_ready(PATIENCE)
@@ -214,6 +217,7 @@ def test_a_watcher_that_takes_nothing_holds_up_nobody(start: Stage, ray_here: Cl
     assert len(seen) >= MOST_MESSAGES
 
 
+@pytest.mark.slow
 def test_a_watcher_gives_no_credit_back(start: Stage, ray_here: Cluster) -> None:
     session = start(spec("a", initialCredit=1, message="for n in range(3): self.send(Picture(n))"), name="seen")
     watcher = attach_session(ray_here, "seen", watch=True).wait_ready(PATIENCE)
@@ -251,6 +255,7 @@ def test_who_comes_back_gets_what_came_meanwhile(start: Stage, ray_here: Cluster
     end(back)
 
 
+@pytest.mark.slow
 def test_a_session_that_has_lost_its_client_can_be_stopped(start: Stage, ray_here: Cluster, tmp_path: Path) -> None:
     stop = f"(Path({str(tmp_path)!r}) / 'stopped').touch()"
     session = start(spec("a", stop=stop), name="alone", keep=True).wait_ready(PATIENCE)
@@ -269,6 +274,7 @@ def traces() -> set[str]:
     return {one for one in found if not one.startswith("socket:")}
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_session_in_its_client(start: Stage, ray_here: Cluster) -> None:
     def use() -> None:
         session = start(spec("a", message=ECHO), name="short").wait_ready(PATIENCE)

@@ -117,6 +117,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not alive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_leaving_ray_leaves_no_parent(home: Path, monkeypatch: pytest.MonkeyPatch, everywhere: bool) -> None:
     """All workers have parents, or those of actors that ask. Such a Ray ends by itself: nobody has to kill anything."""

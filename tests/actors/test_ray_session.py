@@ -45,14 +45,6 @@ def start(ray_here: Cluster) -> Iterator[Stage]:
         yield stage
 
 
-@pytest.fixture(scope="module")
-def echoes(ray_here: Cluster) -> Iterator[RaySession]:
-    """A session that several tests use: what its two computations get they answer. Who uses it takes all answers."""
-    stage = Stage(ray_here)
-    yield stage(spec("one", message=ECHO), spec("two", message=ECHO), name="echoes").wait_ready(PATIENCE)
-    stage.clear()
-
-
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
     """Shut; open at the end, whatever happened."""
@@ -95,20 +87,27 @@ def test_a_thousand_messages_keep_their_order_there_and_back_and_through_a_chain
     assert counts == {"a": (1000, 1000, 0), "b": (1000, 1000, 0), "echo": (510, 510, 0)}
 
 
-def test_threads_that_send_large_messages_at_once_do_not_mix_them_up(start: Stage) -> None:
-    session = start(spec("echo", message=ECHO)).wait_ready(PATIENCE)
+def test_threads_that_send_and_call_at_once_are_not_mixed_up(start: Stage) -> None:
+    session = start(spec("a", message=ECHO), spec("b", message=ECHO)).wait_ready(PATIENCE)
 
     def send(first: int) -> None:
         for number in range(first, first + 40):
-            session.send(Pixels(number, np.full(2 * INLINE_BYTES, number, np.uint8)))
+            session.send(Pixels(number, np.full(2 * INLINE_BYTES, number, np.uint8)), to=["a"])
 
-    with ThreadPoolExecutor(4) as pool:
+    def call(thread: int) -> bool:
+        large = np.arange(INLINE_BYTES if thread % 2 else 10)
+        replies = [session.call(Pixels(1000 * thread + i, large), timeout=PATIENCE).content for i in range(20)]
+        return [one.number for one in replies] == [1000 * thread + i for i in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
         list(pool.map(send, (0, 40, 80, 120)))
-    came = take(session, 160)
+        came = take(session, 160)
+        assert all(pool.map(call, range(8)))
     assert [int(one.values[0]) for one in came] == [one.number for one in came]
     for first in (0, 40, 80, 120):
         of_thread = [one.number for one in came if first <= one.number < first + 40]
         assert of_thread == list(range(first, first + 40))
+    assert len(take(session, 160)) == 160  # each call had two replies
 
 
 def test_messages_go_where_routes_names_and_senders_say(start: Stage) -> None:
@@ -205,19 +204,6 @@ def test_a_call_gets_its_reply_however_long_that_takes(start: Stage, gate: Gate)
         gate.open()
         assert reply.result().content.value == "wait"
     assert [one.value for one in take(session, 2)] == ["late", "sent meanwhile"]
-
-
-def test_calls_of_many_threads_get_their_own_replies(start: Stage) -> None:
-    session = start(spec("a", message=ECHO), spec("b", message=ECHO)).wait_ready(PATIENCE)
-
-    def call(thread: int) -> bool:
-        large = np.arange(INLINE_BYTES if thread % 2 else 10)
-        replies = [session.call(Pixels(1000 * thread + i, large), timeout=PATIENCE).content for i in range(20)]
-        return [one.number for one in replies] == [1000 * thread + i for i in range(20)]
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(call, range(8)))
-    assert len(take(session, 160)) == 160  # each call had two replies
 
 
 def test_images_wait_for_credit_and_the_newest_wins(start: Stage) -> None:
@@ -414,6 +400,7 @@ def test_a_paused_session_stands_still(start: Stage) -> None:
         session.pause()
 
 
+@pytest.mark.slow
 def test_listeners_hear_of_everything(start: Stage) -> None:
     heard: list[tuple[str, object]] = []
     session = start(spec("a", message=f"print('got', message.content.value); {ECHO}"))
@@ -435,6 +422,7 @@ def test_listeners_hear_of_everything(start: Stage) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_everything_can_be_awaited(start: Stage) -> None:
     session = start(spec("a", message=ECHO))
 

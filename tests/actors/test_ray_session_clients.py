@@ -97,6 +97,7 @@ time.sleep(1000)
 """
 
 
+@pytest.mark.slow
 def test_a_client_that_is_killed_leaves_nothing_but_what_was_to_be_kept(
     start: Stage, ray_here: Cluster, gate: Gate
 ) -> None:

@@ -168,7 +168,7 @@ ENDS: dict[str, End] = {
     ),
 }
 
-FEW = ("throw_in_configure", "segfault_in_onmessage", "invalid_in_start", "last words")
+FEW = ("throw_in_configure", "segfault_in_onmessage", "last words")
 """For the fast tests; how each fault ends a process is tested without Ray as well."""
 
 
@@ -397,9 +397,11 @@ def test_who_dies_with_the_supervisor_is_not_replaced(start: Stage) -> None:
     assert session.wait_stopped(PATIENCE).exec_stopped_reason == "compExited a exited due to signal 9"
 
 
-def test_ps_and_stop_know_such_sessions(start: Stage, ray_here: Cluster, tmp_path: Path) -> None:
+def test_ps_logs_and_stop_know_such_sessions(start: Stage, ray_here: Cluster, tmp_path: Path) -> None:
+    say = f"log.error('an error'); print('got', message.content.value, flush=True); {ECHO}"
     stop = f"(Path({str(tmp_path)!r}) / 'stopped').touch()"
-    session = start(spec("a", stop=stop, cores=1), name="seen").wait_ready(PATIENCE)
+    session = start(spec("a", message=say, stop=stop, cores=1), name="seen").wait_ready(PATIENCE)
+    session.call(HELLO, timeout=PATIENCE)
     sessions = Sessions(ray_here)
     (told,) = sessions.report()
     assert (told.name, told.stage, told.answers) == ("seen", "ready", True)
@@ -408,6 +410,11 @@ def test_ps_and_stop_know_such_sessions(start: Stage, ray_here: Cluster, tmp_pat
     assert (rows["a"].state, rows["a"].cpus, rows["a"].memory_limit) == ("ready", 1.0, 64 << 20)
     assert rows["a"].pid == pid_of(session, "a")
 
+    def lines() -> list[tuple[str, int, str]]:
+        return sorted((line.computation, line.level, line.text) for line in sessions.log("seen", "a"))
+
+    until(lambda: len(lines()) == 2, "what it wrote")
+    assert lines() == [("a", 1, "an error"), ("a", 3, "got hello")]
     sessions.stop("seen")
     stopped = session.wait_stopped(PATIENCE)
     assert stopped.exec_stopped_reason == "session seen was ended by somebody else (arras-ray stop)"
@@ -423,15 +430,3 @@ def test_a_message_the_client_cannot_read_is_its_affair(start: Stage) -> None:
     with pytest.raises(MessageError, match="damaged"):
         next(session.messages(PATIENCE))
     assert session.call(HELLO, timeout=PATIENCE).content == HELLO
-
-
-def test_logs_of_such_a_session_can_be_read(start: Stage, ray_here: Cluster) -> None:
-    say = f"log.error('an error'); print('got', message.content.value, flush=True); {ECHO}"
-    start(spec("a", message=say), name="seen").wait_ready(PATIENCE).call(HELLO, timeout=PATIENCE)
-    sessions = Sessions(ray_here)
-
-    def lines() -> list[tuple[str, int, str]]:
-        return sorted((line.computation, line.level, line.text) for line in sessions.log("seen", "a"))
-
-    until(lambda: len(lines()) == 2, "what it wrote")
-    assert lines() == [("a", 1, "an error"), ("a", 3, "got hello")]

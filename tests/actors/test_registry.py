@@ -99,6 +99,7 @@ def test_who_waits_is_told_why_and_is_placed_when_there_is_room(stage: Stage, wa
     assert late.session.result(PATIENCE).wait_ready(PATIENCE).name == "late"
 
 
+@pytest.mark.slow
 def test_who_gives_up_leaves_the_line(stage: Stage, wait: Callable[[str], Waiter]) -> None:
     stage(spec("first", cores=1)).wait_ready(PATIENCE)
     early = wait("early")

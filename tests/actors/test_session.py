@@ -251,6 +251,7 @@ def test_a_session_ends_when_its_client_is_gone(ray_here: Cluster, definition: S
     until(nothing_is_left, "a session without a client to end")
 
 
+@pytest.mark.slow
 def test_a_supervisor_leaves_by_itself_after_the_end(ray_here: Cluster, definition: SessionDefinition) -> None:
     """Its client may be killed between the end and the removal of the supervisor."""
     supervisor = launch.supervisor("ended", Order(definition.expand(1), scene(pause=0.05), versions(), ENGINE))

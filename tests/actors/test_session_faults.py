@@ -226,6 +226,7 @@ with connect(sys.argv[1]) as cluster:
 """
 
 
+@pytest.mark.slow
 def test_a_client_that_is_killed_leaves_nothing(ray_here: Cluster) -> None:
     process = subprocess.Popen([sys.executable, "-c", CLIENT, ray_here.address], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -429,11 +429,12 @@ class RaySession(Session):
 
     def _hear(self) -> SessionState | None:
         """What the supervisor tells, if it is reached."""
-        from ray.exceptions import RayError
-
         if self._is_joined:
-            with suppress(RayError):  # the process is leaving the cluster
+            try:
                 return self._link.state() if self._watches else self._link.keep_alive()
+            except Exception:
+                if self._is_joined:
+                    raise  # else the process has left the cluster meanwhile
         self._link.error = ClusterError(f"this process has left the cluster that session {self.name} is in")
         return None
 

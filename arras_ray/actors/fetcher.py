@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from arras_ray.actors.outbox import Batch
@@ -96,23 +97,26 @@ class Fetcher:
 
     def run(self, is_joined: Callable[[], bool]) -> None:
         """Fetch until `stop`, as long as this process is in the cluster."""
-        import ray
-        from ray.exceptions import RayError
-
-        while is_joined() and not self._left.is_set():
+        _never_start_ray()
+        while is_joined() and not self._left.is_set() and (self._actors or not self._over.is_set()):
             try:
-                self._ask()
-                if not self._asked:
-                    if self._over.wait(LOOK_SECONDS) and not self._actors:
-                        return
-                    continue
-                ready, _ = ray.wait(list(self._asked), num_returns=1, timeout=LOOK_SECONDS)
-            except RayError:  # the process is leaving the cluster
-                return
-            for ref in ready:
-                with self._taking:
-                    if not self._left.is_set():
-                        self._take(self._asked.pop(ref), ref)
+                self._look()
+            except Exception:
+                if is_joined():
+                    raise  # else the process has left the cluster meanwhile
+
+    def _look(self) -> None:
+        import ray
+
+        self._ask()
+        if not self._asked:
+            self._over.wait(LOOK_SECONDS)
+            return
+        ready, _ = ray.wait(list(self._asked), num_returns=1, timeout=LOOK_SECONDS)
+        for ref in ready:
+            with self._taking:
+                if not self._left.is_set():
+                    self._take(self._asked.pop(ref), ref)
 
     def _ask(self) -> None:
         seconds = 0.0 if self._over.is_set() else FETCH_SECONDS
@@ -136,3 +140,10 @@ class Fetcher:
         if (batch.closed or over) and not batch.messages:
             del self._actors[name]
         self._takes(name, batch)
+
+
+def _never_start_ray() -> None:
+    """Where a process is in no cluster, Ray's functions join one, or start one. Threads of ours may call them after the
+    process has left. Ray reads the variable for it once, when it is imported."""
+    hook: Any = import_module("ray._private.auto_init_hook")
+    hook.enable_auto_connect = False

@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -117,8 +118,19 @@ def alarms(minutes: float) -> dict[str, Any]:
     }
 
 
-def samples_a_second(cluster: FaultCluster, message: RDLMessage, careful: bool) -> float:
-    """The speed of a render by 2 mcrts from the first lease to the end, with or without care for faults."""
+@dataclass(frozen=True)
+class Speed:
+    """How fast a render by 2 mcrts was. samples: a second, from the first lease to the end. kernel: seconds of
+    processor time a second that the busiest thread of each mcrt got, which runs the kernels; what else the machine's
+    processors do hardly changes it.
+    """
+
+    samples: float
+    kernel: float
+
+
+def speed(cluster: FaultCluster, message: RDLMessage, careful: bool) -> Speed:
+    """The speed of a render with or without care for faults."""
     from quiet_order import QuietOrder
 
     from arras_ray.actors import orders
@@ -130,23 +142,39 @@ def samples_a_second(cluster: FaultCluster, message: RDLMessage, careful: bool) 
     finally:
         orders.Order = original  # type: ignore[misc]
     with render:
+        wait_for(lambda: render.status().rate, "samples", 120.0)
+        mcrts = [actor.pid for actor in cluster.actors(render.name) if actor.kind == "mcrt"]
+        first = latest = {pid: thread_seconds(pid) for pid in mcrts}
+        began = looked = time.monotonic()
         while not is_over(status := render.status()):
+            with suppress(psutil.Error):  # the render may be over by now
+                latest = {pid: thread_seconds(pid) for pid in mcrts}
+                looked = time.monotonic()
             time.sleep(LOOK_SECONDS)
     if status.stage != "finished" or status.warnings:
         raise SystemExit(f"a render without faults has {status}")
-    return status.samples / status.seconds
+    kernel = sum(max(latest[pid][id_] - first[pid].get(id_, 0.0) for id_ in latest[pid]) for pid in mcrts)
+    return Speed(status.samples / status.seconds, kernel / (looked - began))
+
+
+def thread_seconds(pid: int) -> dict[int, float]:
+    """Processor time so far of each thread of a process, by its id."""
+    return {thread.id: thread.user_time + thread.system_time for thread in psutil.Process(pid).threads()}
 
 
 def cost(pairs: int, spp: int) -> dict[str, Any]:
-    """Samples a second with heartbeats, saves, keepers and parent processes beside a session without them."""
+    """Speed with heartbeats, saves, keepers and parent processes beside a session without them."""
     message = message_of(960, 540, spp)
-    ratios = []
+    figures: dict[str, list[float]] = {"samples": [], "kernel": []}
     with surroundings() as folder, FaultCluster(folder, 2) as cluster:
-        samples_a_second(cluster, message, careful=True)  # the first workers of a node take longer
+        speed(cluster, message, careful=True)  # the first workers of a node take longer
         for pair in range(pairs):
             order = (True, False) if pair % 2 else (False, True)
-            rates = {careful: samples_a_second(cluster, message, careful) for careful in order}
-            ratios.append(rates[True] / rates[False])
-            say(f"pair {pair}: {rates[True] / 1e6:.2f} and {rates[False] / 1e6:.2f} M samples/s, {ratios[-1]:.4f}")
-    lost = 1.0 - statistics.median(ratios)
-    return {"cost": round(lost, 4), "ratios": [round(ratio, 4) for ratio in ratios]}
+            speeds = {careful: speed(cluster, message, careful) for careful in order}
+            for name, ratios in figures.items():
+                ratios.append(getattr(speeds[True], name) / getattr(speeds[False], name))
+            say(f"pair {pair}: {speeds[True]} and {speeds[False]}")
+    return {
+        "cost": {name: round(1.0 - statistics.median(ratios), 4) for name, ratios in figures.items()},
+        "ratios": {name: [round(ratio, 4) for ratio in ratios] for name, ratios in figures.items()},
+    }

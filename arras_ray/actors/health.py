@@ -44,6 +44,12 @@ PROBE_SECONDS = 6.0
 NODES_SECONDS = 2.0
 """Between two looks at what Ray knows of nodes: it takes long to notice, but it does."""
 
+QUIET_SECONDS = 1.0
+"""A node whose computations have said nothing for so long has its keeper asked at each heartbeat."""
+
+KEEPER_SECONDS = 10.0
+"""Between two questions to the keeper of any other node, only to know that there is one."""
+
 KEEPERS_AFTER = 3.0
 """A render that has gone on for so long gets keepers, on the nodes the supervisor is not on: short ones need none."""
 
@@ -76,6 +82,7 @@ class Health:
         self._cut: set[Any] = set()
         """Members' actors and keepers whose connections are broken; a frozen one's is not."""
         self._next: dict[Any, float] = {}
+        self._keeper_asked: dict[Any, float] = {}
         self._next_nodes = 0.0
         self._aside = ThreadPoolExecutor(4, "ends")
         self._found: SimpleQueue[tuple[Member, End]] = SimpleQueue()
@@ -97,7 +104,9 @@ class Health:
             if member.actor is not None and now >= self._next.get(member.actor, 0.0):
                 self._ask(member)
         for node_id, keeper in list(self._keepers.items()):
-            if keeper not in self._asked and now >= self._next.get(keeper, 0.0):
+            quiet = now - self._heard.get(node_id, 0.0) > QUIET_SECONDS
+            every = BEAT_SECONDS if quiet else KEEPER_SECONDS
+            if keeper not in self._asked and now >= self._keeper_asked.get(keeper, 0.0) + every:
                 self._ask_keeper(node_id, keeper)
 
     def _ask_ray(self) -> None:
@@ -191,7 +200,7 @@ class Health:
 
     def _ask_keeper(self, node_id: str, keeper: Any) -> None:
         self._asked.add(keeper)
-        self._next[keeper] = time.monotonic() + BEAT_SECONDS
+        self._keeper_asked[keeper] = time.monotonic()
 
         def heard(_: Pulse) -> None:
             self._asked.discard(keeper)
@@ -208,6 +217,7 @@ class Health:
                 self._judge_node(node_id)
             if not isinstance(error, ActorUnavailableError | Silent) and self._keepers.get(node_id) is keeper:
                 del self._keepers[node_id]  # `guard` makes another one if the node is there
+                del self._keeper_asked[keeper]
 
         self._calls.ask(keeper.ping.remote(), heard, failed, SILENCE[READY])
 

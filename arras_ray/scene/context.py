@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arras_ray.errors import SceneError
 from arras_ray.scene.scene_object import SceneObject
 from arras_ray.scene.schema import Schema, load_schema
 from arras_ray.scene.sets import SPECIAL, Layer
+from arras_ray.scene.values import same
+
+if TYPE_CHECKING:
+    from arras_ray.scene.delta import Delta
 
 VARIABLES_NAME = "__SceneVariables__"
 
@@ -33,7 +37,8 @@ class SceneWarning:
 class SceneContext:
     """All objects of a scene in one name space, in the order they were made.
 
-    Two contexts are equal when they hold the same objects in the same order, with the same values and bindings.
+    Two contexts are equal when they hold the same objects, with the same values and bindings, and have the same active
+    camera and layer.
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -44,6 +49,8 @@ class SceneContext:
         """The files that were read, in order."""
         self.warnings: list[SceneWarning] = []
         self._objects: dict[str, SceneObject] = {}
+        self._committed = 0
+        """How many objects there were at the last commit."""
         self.variables = self.create("SceneVariables", VARIABLES_NAME)
         """The one SceneVariables object."""
 
@@ -119,6 +126,24 @@ class SceneContext:
         """Keep a warning."""
         self.warnings.append(warning)
 
+    def commit(self) -> None:
+        """From now on `delta` has what is changed from now on."""
+        self._committed = len(self._objects)
+        for item in self:
+            item.commit()
+
+    def delta(self) -> Delta:
+        """What was changed since the last commit, or since the context is there."""
+        # here and not at the top: a delta is about contexts
+        from arras_ray.scene.delta import Delta
+
+        return Delta.since_commit(self)
+
+    @property
+    def new_objects(self) -> list[SceneObject]:
+        """The objects that were made after the last commit."""
+        return list(self)[self._committed :]
+
     def to_bytes(self) -> bytes:
         """The scene in RDLB, without warnings and file names."""
         # here and not at the top: rdlb builds contexts
@@ -136,4 +161,10 @@ class SceneContext:
     def __eq__(self, other: Any) -> bool:
         if not isinstance(other, SceneContext):
             return NotImplemented
-        return len(self) == len(other) and all(a.same_content(b) for a, b in zip(self, other, strict=True))
+        if len(self) != len(other) or any(item.name not in other for item in self):
+            return False
+        return (
+            all(item.same_content(other[item.name]) for item in self)
+            and same(self.camera, other.camera)
+            and same(self.layer, other.layer)
+        )

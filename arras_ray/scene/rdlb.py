@@ -30,7 +30,7 @@ def encode(context: SceneContext, only: Mapping[str, Iterable[str]] | None = Non
     only: objects by name, with the attributes to write of each, whatever their values.
     """
     if only is None:
-        records = [_record(item, item.changed_attributes()) for item in context]
+        records = [_record(item, item.non_default_attributes()) for item in context]
     else:
         records = [_record(context[name], map(context[name].attribute, names)) for name, names in only.items()]
     entries = (unsigned(_OBJECT_RECORD) + unsigned(len(record)) for record in records)

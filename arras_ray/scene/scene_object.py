@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from arras_ray.errors import SceneError
 from arras_ray.scene.schema import Attribute, SceneClass
-from arras_ray.scene.values import ConversionError, Packed, convert, kind_of, lerp, same
+from arras_ray.scene.transform import blend
+from arras_ray.scene.values import ConversionError, Packed, convert, frozen, kind_of, lerp, same
 
 if TYPE_CHECKING:
     from arras_ray.scene.context import SceneContext
@@ -23,7 +24,7 @@ class SceneObject:
     replaces or scales an attribute's value when it is rendered; it stands next to the value.
     """
 
-    __slots__ = ("_bindings", "_values", "context", "name", "scene_class")
+    __slots__ = ("_before", "_bindings", "_values", "context", "name", "scene_class")
 
     def __init__(self, context: SceneContext, scene_class: SceneClass, name: str) -> None:
         self.context = context
@@ -31,6 +32,8 @@ class SceneObject:
         self.name = name
         self._values: dict[str, tuple[Any, Any]] = {}
         self._bindings: dict[str, SceneObject] = {}
+        self._before: dict[str, tuple[Any, Any, SceneObject | None]] = {}
+        """Of attributes that were changed since the last commit: begin, end and binding as they were then."""
 
     def __repr__(self) -> str:
         return f'{self.scene_class.name}("{self.name}")'
@@ -61,13 +64,16 @@ class SceneObject:
         attribute = self.attribute(name)
         begin, end = self._pair(attribute)
         if timestep is None:
-            return lerp(begin, end, self.context.motion_fraction(0.0)) if attribute.blurrable else begin
+            return self._between(attribute, 0.0)
         return (begin, end)[timestep]
 
     def get_at(self, name: str, time: float) -> Any:
-        """An attribute's value at `time`, in frames relative to the scene's frame. Matrices are blended linearly."""
-        begin, end = self._pair(self.attribute(name))
-        return lerp(begin, end, self.context.motion_fraction(time))
+        """An attribute's value at `time`, in frames relative to the scene's frame.
+
+        Numbers and colours go straight from one motion step to the other and beyond them; matrices as
+        `transform.blend` says.
+        """
+        return self._between(self.attribute(name), time)
 
     def set(self, name: str, value: Any, timestep: int | None = None, *, keep_binding: bool = False) -> None:
         """Set an attribute, at one timestep or (None) at both, and end its binding.
@@ -76,7 +82,7 @@ class SceneObject:
         """
         attribute = self.attribute(name)
         if not keep_binding:
-            self._bindings.pop(attribute.name, None)
+            self._unbind(attribute)
         stored = self._stored(attribute, value)
         if timestep is None or not attribute.blurrable:
             pair = (stored, stored)
@@ -89,7 +95,7 @@ class SceneObject:
         """Set both timesteps; an attribute that cannot be blurred takes `end`. Raises ConversionError."""
         attribute = self.attribute(name)
         if not keep_binding:
-            self._bindings.pop(attribute.name, None)
+            self._unbind(attribute)
         stored = self._stored(attribute, begin), self._stored(attribute, end)
         self._put(attribute, stored if attribute.blurrable else (stored[1], stored[1]))
 
@@ -99,9 +105,11 @@ class SceneObject:
         if not attribute.bindable:
             raise ConversionError("the attribute cannot be bound", object=self.name, attribute=attribute.name)
         if target is None:
-            self._bindings.pop(attribute.name, None)
-        else:
-            self._bindings[attribute.name] = self._accepted(attribute, target)
+            self._unbind(attribute)
+        elif self._bindings.get(attribute.name) is not target:
+            accepted = self._accepted(attribute, target)
+            self._remember(attribute)
+            self._bindings[attribute.name] = accepted
 
     def binding(self, name: str) -> SceneObject | None:
         """What an attribute is bound to."""
@@ -114,26 +122,76 @@ class SceneObject:
             return False
         return all(same(value, attribute.default) for value in self._pair(attribute))
 
-    def changed_attributes(self) -> list[Attribute]:
+    def non_default_attributes(self) -> list[Attribute]:
         """The attributes that are not at their default, in declaration order."""
         return [attribute for name, attribute in self.scene_class.attributes.items() if not self.is_default(name)]
 
+    def before(self, name: str, timestep: int = END) -> Any:
+        """An attribute's value at the last commit of the context, in its stored form."""
+        attribute = self.attribute(name)
+        pair = self._before.get(attribute.name) or self._pair(attribute)
+        return pair[timestep]
+
+    def changed_attributes(self) -> list[Attribute]:
+        """The attributes whose value or binding is another than at the last commit, in declaration order."""
+        return [
+            attribute
+            for name, attribute in self.scene_class.attributes.items()
+            if name in self._before
+            and not all(map(same, self._before[name], (*self._pair(attribute), self._bindings.get(name))))
+        ]
+
+    def commit(self) -> None:
+        """Count as changed only what is changed from now on. `SceneContext.commit` does it for all objects."""
+        self._before.clear()
+
+    def differing_attributes(self, other: SceneObject) -> list[Attribute]:
+        """The attributes whose values or bindings are not those of another object of the same class; references count
+        by class and name, and the order of sets and layer rows does not count.
+        """
+        return [
+            attribute
+            for attribute in self.scene_class.attributes.values()
+            if not all(map(same, self._compared(attribute), other._compared(attribute)))
+        ]
+
     def same_content(self, other: SceneObject) -> bool:
-        """Whether class, name, values and bindings are equal; references count by class and name."""
-        if self.scene_class.name != other.scene_class.name or self.name != other.name:
-            return False
-        return all(
-            same(self.get(name, BEGIN), other.get(name, BEGIN))
-            and same(self.get(name, END), other.get(name, END))
-            and same(self.binding(name), other.binding(name))
-            for name in self.scene_class.attributes
-        )
+        """Whether class, name, values and bindings are equal, as `differing_attributes` sees it."""
+        same_name = self.scene_class.name == other.scene_class.name and self.name == other.name
+        return same_name and not self.differing_attributes(other)
+
+    def _compared(self, attribute: Attribute) -> tuple[Any, ...]:
+        """What is equal where two objects have the same attribute: begin, end and binding."""
+        return *self._pair(attribute), self._bindings.get(attribute.name)
 
     def _pair(self, attribute: Attribute) -> tuple[Any, Any]:
         return self._values.get(attribute.name) or (attribute.default, attribute.default)
 
+    def _between(self, attribute: Attribute, time: float) -> Any:
+        begin, end = self._pair(attribute)
+        if not attribute.blurrable or same(begin, end):
+            return begin
+        fraction = self.context.motion_fraction(time)
+        if attribute.type.family == "matrix" and fraction not in (0.0, 1.0):
+            return frozen(blend(begin, end, fraction))
+        return lerp(begin, end, fraction)
+
     def _put(self, attribute: Attribute, pair: tuple[Any, Any]) -> None:
+        before = self._pair(attribute)
+        if same(pair[0], before[0]) and same(pair[1], before[1]):
+            return
+        self._remember(attribute)
         self._values[attribute.name] = pair
+
+    def _unbind(self, attribute: Attribute) -> None:
+        if attribute.name in self._bindings:
+            self._remember(attribute)
+            del self._bindings[attribute.name]
+
+    def _remember(self, attribute: Attribute) -> None:
+        """Keep what an attribute is, before it is changed for the first time since the last commit."""
+        if attribute.name not in self._before:
+            self._before[attribute.name] = (*self._pair(attribute), self._bindings.get(attribute.name))
 
     def _stored(self, attribute: Attribute, value: Any) -> Any:
         try:

@@ -24,14 +24,24 @@ class MemberSet(SceneObject):
     __slots__ = ()
 
     @property
+    def member_attribute(self) -> str:
+        """The attribute that holds the members."""
+        return MEMBERS[self.scene_class.name]
+
+    @property
     def members(self) -> tuple[SceneObject, ...]:
         """The objects in the set."""
-        members: tuple[SceneObject, ...] = self.get(MEMBERS[self.scene_class.name])
+        members: tuple[SceneObject, ...] = self.get(self.member_attribute)
         return members
 
     def add(self, members: Iterable[SceneObject]) -> None:
         """Put objects into the set; one that is there already stays where it is. Raises ConversionError."""
-        self.set(MEMBERS[self.scene_class.name], (*self.members, *members))
+        self.set(self.member_attribute, (*self.members, *members))
+
+    def _compared(self, attribute: Attribute) -> tuple[Any, ...]:
+        if attribute.name != self.member_attribute:
+            return super()._compared(attribute)
+        return (sorted(map(repr, self.members)),)
 
     def _stored(self, attribute: Attribute, value: Any) -> Any:
         members = {member.name: member for member in super()._stored(attribute, value) if member is not None}
@@ -56,6 +66,11 @@ class TraceSet(SceneObject):
             self.set("geometries", (*self.get("geometries"), geometry))
             self.set("parts", (*self.get("parts"), part))
 
+    def _compared(self, attribute: Attribute) -> tuple[Any, ...]:
+        if attribute.name not in ("geometries", "parts"):
+            return super()._compared(attribute)
+        return (sorted(map(repr, self.rows)),)
+
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
@@ -74,6 +89,11 @@ class Assignment:
     shadowset: SceneObject | None = None
     shadowreceiverset: SceneObject | None = None
 
+    @property
+    def objects(self) -> tuple[SceneObject | None, ...]:
+        """What is assigned, in the order of the fields."""
+        return tuple(getattr(self, slot) for slot in _ORDERED_SLOTS)
+
 
 _COLUMNS = {
     "geometries": "geometry",
@@ -86,6 +106,8 @@ _COLUMNS = {
     "shadowsets": "shadowset",
     "shadowreceiversets": "shadowreceiverset",
 }
+
+_ORDERED_SLOTS = tuple(_COLUMNS.values())[2:]
 
 # the first that fits names the slot: a ShadowSet is a LightSet too
 _SLOTS = {
@@ -130,7 +152,11 @@ class Layer(SceneObject):
             slots[slot] = target
         if "volume" in slots:
             part = ""
-        self._rows[geometry.name, part] = Assignment(geometry, part, **slots)
+        row = Assignment(geometry, part, **slots)
+        if self._rows.get((geometry.name, part)) != row:
+            for attribute in self.scene_class.attributes.values():
+                self._remember(attribute)
+            self._rows[geometry.name, part] = row
 
     def lookup(self, geometry: SceneObject, part: str) -> Assignment | None:
         """The row of a part: its own, else that of the whole geometry."""
@@ -156,6 +182,10 @@ class Layer(SceneObject):
         if all(cell is None for cell in column):
             column = ()
         return column, column
+
+    def _compared(self, attribute: Attribute) -> tuple[Any, ...]:
+        rows = sorted((key, repr(getattr(row, _COLUMNS[attribute.name]))) for key, row in self._rows.items())
+        return (rows,)
 
     def _put(self, attribute: Attribute, pair: tuple[Any, Any]) -> None:
         raise SceneError("a layer is changed row by row, by assign", object=self.name, attribute=attribute.name)

@@ -188,9 +188,13 @@ def same(a: object, b: object) -> bool:
             and isinstance(b, np.ndarray)
             and a.dtype == b.dtype
             and a.shape == b.shape
-            and a.tobytes() == b.tobytes()
+            and (a is b or np.array_equal(_bytes_of(a), _bytes_of(b)))
         )
     return a is b or repr(a) == repr(b)
+
+
+def _bytes_of(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def lerp(begin: Any, end: Any, fraction: float) -> Any:

@@ -57,10 +57,10 @@ def test_camera_and_layer() -> None:
 def test_defaults_and_changes() -> None:
     light = SceneContext().create("RectLight", "l")
     assert light.is_default("width")
-    assert light.changed_attributes() == []
+    assert light.non_default_attributes() == []
     light.set("width", 2)
     light.set("color", Rgb(1, 1, 1))
-    assert [attribute.name for attribute in light.changed_attributes()] == ["width"]
+    assert [attribute.name for attribute in light.non_default_attributes()] == ["width"]
     with pytest.raises(SceneError, match="no attribute named 'wdth'") as caught:
         light.get("wdth")
     assert caught.value.hint == "did you mean 'width'?"

@@ -17,7 +17,7 @@ from arras_ray.session.endings import CLIENT_SHUTDOWN, Stopped
 from arras_ray.session.handle import INFO, WARN, ComputationStatus, LogLine, Session, SessionStatus
 from arras_ray.session.host import Part
 from arras_ray.session.machine import user_name
-from arras_ray.session.message import CLIENT, Envelope, Message, numbered
+from arras_ray.session.message import CLIENT, Envelope, Message, from_bytes, numbered
 from arras_ray.session.routing import Rule
 from arras_ray.session_link import ASK_SECONDS, SessionLink, name_taken, refuse_taken
 from arras_ray.versions import versions
@@ -491,10 +491,13 @@ class RaySession(Session):
                 self._arrives(name, message)
 
     def _arrives(self, sender: str, message: Any) -> None:
-        """A message, or a reference to one, has come."""
+        """A message, its bytes or a reference to it, has come."""
         import ray
 
-        envelope = message if isinstance(message, Envelope) else ray.get(message)
+        if isinstance(message, bytes):
+            envelope = from_bytes(message)
+        else:
+            envelope = message if isinstance(message, Envelope) else ray.get(message)
         if not self._room.enter(envelope.size):
             return
         with self._arriving:

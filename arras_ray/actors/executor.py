@@ -21,7 +21,7 @@ from arras_ray.actors.outbox import Batch, Outbox
 from arras_ray.actors.worker_log import WorkerLog
 from arras_ray.session.endings import BAD_MESSAGE, DISCONNECTED, INIT_FAILED, START_FAILED
 from arras_ray.session.host import Ended, Host, Part, abort_on_thread_exception
-from arras_ray.session.message import CLIENT, Envelope, numbered
+from arras_ray.session.message import CLIENT, Envelope, from_bytes, numbered, to_bytes
 
 DRAIN_SECONDS = 2.0
 """At its end a computation waits so long for its client to fetch what it has sent."""
@@ -106,20 +106,21 @@ class Executor:
         self._outbox.drain(DRAIN_SECONDS)
         self._outbox.close()
 
-    def deliver(self, envelope: Envelope, number: int, line: str) -> None:
-        """A message, the sender's `number`th to this computation on this line. Returns once it is queued, which may
-        take until others are handled."""
-        self._host.party.accept(numbered(envelope, number, line))
+    def deliver(self, envelope: Envelope | bytes, number: int = 0, line: str = "") -> None:
+        """A message, the sender's `number`th to this computation on this line; the bytes of an envelope know both.
+        Returns once it is queued, which may take until others are handled."""
+        self._host.party.accept(_opened(envelope, number, line))
 
-    def call(self, envelope: Envelope, number: int, line: str) -> Any:
-        """As `deliver`; returns the first message for the client with the same source id, or a reference to it, if it
-        comes within REPLY_SECONDS."""
-        self._outbox.expect(envelope.source_id)
+    def call(self, envelope: Envelope | bytes, number: int = 0, line: str = "") -> Any:
+        """As `deliver`; returns the first message for the client with the same source id, as bytes or a reference to
+        it, if it comes within REPLY_SECONDS."""
+        message = _opened(envelope, number, line)
+        self._outbox.expect(message.source_id)
         try:
-            self.deliver(envelope, number, line)
+            self._host.party.accept(message)
         finally:
-            reply = self._outbox.reply(envelope.source_id, REPLY_SECONDS)
-        return reply
+            reply = self._outbox.reply(message.source_id, REPLY_SECONDS)
+        return to_bytes(reply) if isinstance(reply, Envelope) else reply
 
     def fetch(self, reader: str, since: int, line: int, timeout: float) -> Batch:
         """What is there for clients; see Outbox."""
@@ -209,6 +210,10 @@ class Executor:
             self._log.flush()
             self._outbox.drain(DRAIN_SECONDS)
         os._exit(code)
+
+
+def _opened(envelope: Envelope | bytes, number: int, line: str) -> Envelope:
+    return from_bytes(envelope) if isinstance(envelope, bytes) else numbered(envelope, number, line)
 
 
 def _exit_code(exiting: SystemExit) -> int:

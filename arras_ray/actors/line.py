@@ -8,7 +8,7 @@ from dataclasses import replace
 from pickle import PickleBuffer
 from typing import Any
 
-from arras_ray.session.message import Envelope
+from arras_ray.session.message import Envelope, numbered, to_bytes
 
 INLINE_BYTES = 64 << 10
 """Larger content goes through the object store, where all receivers of a node share it."""
@@ -65,18 +65,24 @@ class Line:
                 self._sweep()
             while self._calls and (self._bytes + size > MOST_BYTES or len(self._calls) >= MOST_CALLS):
                 self._take()
-            self._calls.append((self.actor.deliver.remote(content, number, self._name), size))
+            self._calls.append((self.actor.deliver.remote(*self._numbered(content, number)), size))
             self._bytes += size
 
     def call(self, content: Any, number: int) -> Any:
         """Send; returns a reference to what the actor answers at once: a message, a reference to one, or None."""
-        return self.actor.call.remote(content, number, self._name)
+        return self.actor.call.remote(*self._numbered(content, number))
 
     def flush(self) -> None:
         """Wait until everything that was sent has arrived."""
         with self._lock:
             while self._calls:
                 self._take()
+
+    def _numbered(self, content: Any, number: int) -> tuple[Any, ...]:
+        """The arguments of a call that brings an envelope, or a reference to one."""
+        if isinstance(content, Envelope):
+            return (to_bytes(numbered(content, number, self._name)),)
+        return content, number, self._name
 
     def _take(self) -> None:
         import ray

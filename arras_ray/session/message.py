@@ -171,6 +171,16 @@ def kind_of(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
+def to_bytes(envelope: Envelope) -> bytes:
+    """A small envelope as one piece: Ray takes bytes much quicker than an object with parts."""
+    return pickle.dumps(tuple(vars(envelope).values()), PROTOCOL)
+
+
+def from_bytes(data: bytes) -> Envelope:
+    """The envelope that `to_bytes` made."""
+    return Envelope(*pickle.loads(data))
+
+
 def numbered(envelope: Envelope, number: int, line: str = "") -> Envelope:
     """The same, with its place in the order of its connection."""
     return replace(envelope, number=number, line=line)

@@ -21,8 +21,9 @@ import numpy as np
 from arras_ray.errors import CheckpointError
 from arras_ray.film import morton_tiles
 from arras_ray.identity import Identity
-from arras_ray.image import header_of, metadata_of, refusing, replacing
+from arras_ray.image import header_of, metadata_of
 from arras_ray.messages import CHANNELS, N_CHANNELS, TILE, BadSample, FilmState, Tally, tile_grid
+from arras_ray.output_file import refusing, replacing
 from arras_ray.unit_plan import UnitPlan
 
 FORMAT = 1

@@ -12,7 +12,7 @@
       LoadError                        exit 6   a computation's library or class cannot be loaded
       MessageError                     exit 6   a message that cannot be sent, read or delivered
       ClusterError                     exit 7   cluster not reached, token refused, versions differ
-      OutputError                      exit 8   picture not written
+      OutputError                      exit 8   picture or scene not written
       RenderError                      exit 1   a picture that is partial or has bad samples
       Interrupted                      exit 130
 
@@ -126,7 +126,7 @@ class ClusterError(ArrasRayError):
 
 
 class OutputError(ArrasRayError):
-    """A picture could not be written. Field: path."""
+    """A picture, scene or checkpoint could not be written. Field: path."""
 
     exit_code = 8
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
 import stat
 import struct
-import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ import numpy as np
 
 from arras_ray.errors import OutputError
 from arras_ray.frame_receiver import to_8bit
+from arras_ray.output_file import refusing, replacing
 
 ENDINGS = (".exr", ".png")
 
@@ -29,11 +27,6 @@ REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 """x and y of red, green, blue and white: ITU-R BT.709, white D65."""
 
 HALF_MAX = 65504.0
-
-TEMPORARY = ".arras-ray-{}.tmp"
-
-LEFT_SECONDS = 3600.0
-"""A temporary file nobody has written to for so long was left by a process that was killed."""
 
 _STRUCTURE = {
     "channels",
@@ -168,63 +161,6 @@ def _is_folder(path: Path) -> bool:
 
 class _Untouched(Exception):
     """Leaves `replacing` without a file."""
-
-
-@contextlib.contextmanager
-def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
-    """Give a temporary file beside `path` that takes its place at the end, or is removed if anything goes wrong.
-
-    durable: it takes the place only when all of it is on the disk, and so even a machine that loses its power keeps
-    one of the two whole.
-    """
-    target = Path(os.path.realpath(path))  # a link stays a link
-    temporary = target.with_name(TEMPORARY.format(secrets.token_hex(6)))
-    try:
-        # Made here and not by the writer: the user's umask decides who may read the picture.
-        os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o666))
-        yield temporary
-        if durable:
-            _sync(temporary)
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    if durable:
-        with contextlib.suppress(OSError):  # some systems cannot sync a folder; the file is whole in any case
-            _sync(target.parent)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what writers that were killed have left in a folder: a checkpoint can be large."""
-    for path in folder.glob(TEMPORARY.format("*")):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - LEFT_SECONDS:
-                path.unlink()
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on its disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def refusing(path: str | Path) -> Iterator[None]:
-    """Turn what a writer raises into OutputError."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        # OpenEXR raises RuntimeError: 'Failed to write ... "the temporary file". No space left on device.'
-        reason = error.strerror if isinstance(error, OSError) else str(error).rpartition('". ')[2].rstrip(".")
-        raise OutputError(
-            f"cannot write {path}: {reason or error}",
-            hint="Check the folder's permissions and the space left, or name another.",
-            path=str(path),
-        ) from error
 
 
 def _check_shape(picture: np.ndarray) -> None:

@@ -226,8 +226,9 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 @contextmanager
 def short_saves(seconds: float) -> Iterator[None]:
     """Sessions that are started now save their films so often."""
-    from arras_ray.actors import orders
+    from arras_ray.actors import launch, orders
 
+    assert launch.Order is orders.Order  # what is launched is told by its class
     original = orders.Order
     orders.Order = partial(original, save_seconds=seconds)  # type: ignore[assignment,misc]
     try:

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "arras_ray"
 KERNELS = PACKAGE / "kernels"
 
 LINES: tuple[tuple[str, ...], ...] = (
-    ("", "errors", "messages", "ended", "versions"),
+    ("", "errors", "messages", "ended", "versions", "output_file"),
     (
         "session",
         "computations",

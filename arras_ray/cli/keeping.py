@@ -37,7 +37,8 @@ class Keeping:
         if self.checkpoint is None:
             return
         from arras_ray.checkpoint import is_checkpoint
-        from arras_ray.image import check_writable, remove_leftovers
+        from arras_ray.image import check_writable
+        from arras_ray.output_file import remove_leftovers
 
         check_writable(self.checkpoint)
         remove_leftovers(self.checkpoint.resolve().parent)

@@ -1,11 +1,13 @@
-"""RDL2 scenes: schema, the RDLA reader and the SceneContext. Knows no renderer and no Ray."""
+"""RDL2 scenes: schema, contexts, RDLA and RDLB in and out, deltas. Knows no renderer and no Ray."""
 
 from arras_ray.scene.context import SceneContext, SceneWarning
+from arras_ray.scene.delta import Delta
+from arras_ray.scene.files import read_delta, read_scene, write_delta, write_scene
 from arras_ray.scene.lua_sandbox import Limits
-from arras_ray.scene.rdla import read_scene
 from arras_ray.scene.scene_object import BEGIN, END, SceneObject
 from arras_ray.scene.schema import Attribute, SceneClass, Schema, load_schema
 from arras_ray.scene.sets import Assignment, Layer, MemberSet, Metadata, TraceSet
+from arras_ray.scene.style import Style
 from arras_ray.scene.values import ConversionError, Rgb, Rgba, Vec2, Vec3, Vec4
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "Assignment",
     "Attribute",
     "ConversionError",
+    "Delta",
     "Layer",
     "Limits",
     "MemberSet",
@@ -25,10 +28,14 @@ __all__ = [
     "SceneObject",
     "SceneWarning",
     "Schema",
+    "Style",
     "TraceSet",
     "Vec2",
     "Vec3",
     "Vec4",
     "load_schema",
+    "read_delta",
     "read_scene",
+    "write_delta",
+    "write_scene",
 ]

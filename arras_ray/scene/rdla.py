@@ -7,8 +7,7 @@ names taken twice, bad sets and layer rows) ends the reading with a SceneError.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,50 +20,6 @@ from arras_ray.scene.sets import Layer, MemberSet, Metadata, TraceSet
 from arras_ray.scene.values import TUPLES, ConversionError, Packed
 
 CLASS_ALIASES = {"Camera": "PerspectiveCamera"}
-
-
-def read_scene(
-    paths: Sequence[str | Path],
-    *,
-    limits: Limits | None = None,
-    print_line: Callable[[str], None] = print_to_stderr,
-) -> SceneContext:
-    """Run .rdla files, in order and in one Lua state, and give the scene they make.
-
-    print_line gets what the programs print. What was skipped stands in the context's `warnings`. Raises SceneError
-    with file and line.
-    """
-    if not paths:
-        raise SceneError("no scene file was given")
-    sources = [(str(path), _load(Path(path))) for path in paths]
-    reader = RdlaReader(SceneContext(), limits or Limits(), print_line)
-    for file, source in sources:
-        reader.run(source, file)
-    return reader.context
-
-
-def _load(path: Path) -> bytes:
-    suffix = path.suffix.lower()
-    if suffix == ".rdlb":
-        raise SceneError(
-            "binary scenes (.rdlb) cannot be read yet", hint="convert it to .rdla with rdl2_convert", file=str(path)
-        )
-    if suffix != ".rdla":
-        raise SceneError(f"not a scene file: its name ends in '{suffix}', not '.rdla'", file=str(path))
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise SceneError("there is no such scene file", hint=_where_else(path), file=str(path)) from None
-    except OSError as error:
-        raise SceneError(
-            f"the scene file cannot be read: {error.strerror}", hint="it has to be a file you may read", file=str(path)
-        ) from None
-
-
-def _where_else(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent} either"
-    return "a relative path counts from the current folder" if not path.is_absolute() else ""
 
 
 class RdlaReader:
@@ -111,6 +66,10 @@ class RdlaReader:
                 error.fields = {"file": self._files[chunk - 1], **error.fields}
             error.hint = error.hint or self._hints.get(error.message, "")
             raise
+
+    def assign(self, name: str, expression: str) -> None:
+        """Set a global variable to the value of a Lua expression, for the programs to come. Raises SceneError."""
+        self.run(f"{name} = {expression}".encode("utf-8", "surrogateescape"), f"the value of {name}")
 
     # What follows is called by rdla.lua. Text comes as bytes; a message comes back where something is wrong.
 

@@ -7,7 +7,6 @@ what it is (attributes), and rows of layers and members of sets keep their order
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
 from typing import Any
@@ -18,6 +17,7 @@ from arras_ray.scene.context import SceneContext
 from arras_ray.scene.scene_object import BEGIN, END, SceneObject
 from arras_ray.scene.schema import Attribute
 from arras_ray.scene.sets import Layer, MemberSet, Metadata, TraceSet
+from arras_ray.scene.style import Style
 from arras_ray.scene.values import ValueType
 
 GROUPS = (
@@ -26,23 +26,9 @@ GROUPS = (
 )  # fmt: skip
 """Interfaces in the order in which objects are written; all others come last."""
 
-SPLIT_SIZE = 13
-"""Vectors of so many elements are in the binary part of a scene that is split into two files."""
-
 _INDENT = "    "
 _SHORTEST_INT = -(1 << 63)
 """Lua reads its digits as a float."""
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How RDLA is written. elements_per_line: of a vector, 0 for all in one line. skip_defaults: leave out what need
-    not be said. longest_vector: leave out longer ones, which are in a file of their own.
-    """
-
-    elements_per_line: int = 0
-    skip_defaults: bool = True
-    longest_vector: int | None = None
 
 
 def encode(context: SceneContext, only: Mapping[str, Iterable[str]] | None = None, style: Style | None = None) -> bytes:

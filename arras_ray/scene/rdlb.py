@@ -7,7 +7,7 @@ has neither version nor checksum.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from arras_ray.errors import SceneError
@@ -16,12 +16,20 @@ from arras_ray.scene.rdlb_values import Cursor, text, unsigned, value_bytes
 from arras_ray.scene.scene_object import BEGIN, END, SceneObject
 from arras_ray.scene.schema import Attribute
 from arras_ray.scene.sets import Layer
+from arras_ray.scene.style import Style
 from arras_ray.scene.values import TYPES_BY_CODE
 
 _OBJECT_RECORD = 2
 """The only kind of record there is today."""
 
 __all__ = ["decode", "encode"]
+
+
+def pieces(
+    context: SceneContext, only: Mapping[str, Iterable[str]] | None = None, style: Style | None = None
+) -> Iterator[bytes]:
+    """The same, piece by piece."""
+    yield encode(context, only)
 
 
 def encode(context: SceneContext, only: Mapping[str, Iterable[str]] | None = None) -> bytes:
@@ -39,7 +47,7 @@ def encode(context: SceneContext, only: Mapping[str, Iterable[str]] | None = Non
     return struct.pack(">QQ", len(manifest), len(payload)) + manifest + payload
 
 
-def decode(data: bytes | memoryview, context: SceneContext | None = None) -> SceneContext:
+def decode(data: bytes | memoryview, context: SceneContext | None = None, file: str = "") -> SceneContext:
     """The scene of some bytes, put on top of `context` where one is given.
 
     Classes and attributes that do not exist are left out with a warning. Raises SceneError, with the offset where the

@@ -18,11 +18,11 @@ from arras_ray.image import (
     REC709,
     check_writable,
     read_exr,
-    replacing,
     write_exr,
     write_image,
     write_png,
 )
+from arras_ray.output_file import replacing
 
 WRITERS = {".exr": write_exr, ".png": write_png}
 

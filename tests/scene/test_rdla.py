@@ -399,8 +399,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_scene([folder])
     with pytest.raises(SceneError, match=r"its name ends in '\.usd'"):
         read_scene([tmp_path / "x.usd"])
-    with pytest.raises(SceneError, match="cannot be read yet"):
-        read_scene([tmp_path / "x.RDLB"])
     with pytest.raises(SceneError, match="no scene file was given"):
         read_scene([])
 

@@ -1,4 +1,7 @@
-"""Sessions of users' computations beside bare Ray actors: starting, small messages, large ones."""
+"""Sessions of users' computations beside bare Ray actors: starting, small messages, large ones.
+
+Prestarted workers are those that Ray starts ahead of any need where RAY_worker_maximum_startup_concurrency allows it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import time
 from typing import Any
 
 import numpy as np
+import psutil
 import ray
 from harness import report, say
 from session_parts import BareEcho, Block, Rally
@@ -21,6 +25,7 @@ from arras_ray.session.routing import EVERYTHING
 
 TARGET = "session_parts:Echo"
 MB = 1 << 20
+PRESTART_SECONDS = 300.0
 
 
 def echoes(n: int) -> list[ComputationSpec]:
@@ -45,17 +50,78 @@ def started(cluster: Cluster, n: int) -> RaySession:
     return start_session(cluster, "", specs, {spec.name: EVERYTHING for spec in specs}).wait_ready(120.0)
 
 
+def bare_start(n: int) -> float:
+    """Seconds from creating so many bare actors until all have answered."""
+    began = time.perf_counter()
+    actors: list[Any] = [ray.remote(BareEcho).options(num_cpus=0).remote() for _ in range(n)]
+    ray.get([actor.echo.remote("") for actor in actors])
+    seconds = time.perf_counter() - began
+    for actor in actors:
+        ray.kill(actor)
+    return seconds
+
+
 def starts(cluster: Cluster, sizes: list[int], runs: int) -> dict[str, Any]:
-    """Seconds from creating a session to ready, by the number of its computations."""
+    """Seconds from creating a session to ready, by the number of its computations, and those of as many bare actors."""
     seconds: dict[str, list[float]] = {}
+    ratios: dict[str, list[float]] = {}
     for n in sizes:
         for _ in range(runs):
+            theirs = bare_start(n)
             began = time.perf_counter()
             session = started(cluster, n)
-            seconds.setdefault(str(n), []).append(round(time.perf_counter() - began, 3))
+            ours = time.perf_counter() - began
             session.shutdown()
-            say(f"{n} computations: ready after {seconds[str(n)][-1]:.2f} s")
-    return {"seconds": seconds, "median": {n: statistics.median(all_) for n, all_ in seconds.items()}}
+            seconds.setdefault(str(n), []).append(round(ours, 3))
+            ratios.setdefault(str(n), []).append(round(ours / theirs, 3))
+            say(f"{n} computations: ready after {ours:.2f} s, as many bare actors after {theirs:.2f} s")
+    return {
+        "seconds": seconds,
+        "median": {n: statistics.median(all_) for n, all_ in seconds.items()},
+        "ratio": {n: statistics.median(all_) for n, all_ in ratios.items()},
+    }
+
+
+def prestarted(sizes: list[int]) -> dict[str, Any]:
+    """Seconds to ready where Ray has processes waiting, and what one of those takes while it does."""
+    n_workers = sum(sizes) + len(sizes) + 2  # a session has a supervisor, and somebody may need one more
+    seconds = {}
+    with connect("local", cpus=n_workers, memory=8 << 30) as cluster:
+        idle = wait_for_idle(n_workers)
+        memory = [process.memory_full_info() for process in idle]
+        for n in sizes:
+            began = time.perf_counter()
+            session = started(cluster, n)
+            seconds[str(n)] = round(time.perf_counter() - began, 3)
+            session.shutdown()
+            say(f"{n} computations in prestarted workers: ready after {seconds[str(n)]:.2f} s")
+    return {
+        "seconds": seconds,
+        "workers": len(idle),
+        "rss_mb": round(statistics.median(one.rss for one in memory) / MB),
+        "pss_mb": round(statistics.median(one.pss for one in memory) / MB),
+    }
+
+
+def wait_for_idle(count: int) -> list[psutil.Process]:
+    """Workers of this process's Ray that wait for work, once there are so many."""
+    deadline = time.monotonic() + PRESTART_SECONDS
+    while True:
+        below = psutil.Process().children(recursive=True)
+        idle = [process for process in below if is_idle(process)]
+        if len(idle) >= count:
+            return idle
+        if time.monotonic() > deadline:
+            raise SystemExit(f"Ray has prestarted {len(idle)} of {count} workers after {PRESTART_SECONDS:g} s")
+        time.sleep(0.2)
+
+
+def is_idle(process: psutil.Process) -> bool:
+    """Whether a process is a worker without an actor."""
+    try:
+        return process.cmdline()[:1] == ["ray::IDLE"]
+    except psutil.Error:
+        return False
 
 
 def small(cluster: Cluster, runs: int, count: int) -> dict[str, Any]:
@@ -119,7 +185,7 @@ def large(cluster: Cluster, runs: int, megabytes: int) -> dict[str, Any]:
 def main() -> None:
     os.environ["ARRAS_RAY_MODULES"] = "session_parts"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["starts", "small", "large"], nargs="*", default=[])
+    parser.add_argument("what", choices=["starts", "small", "large", "prestarted"], nargs="*", default=[])
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 8, 32])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--count", type=int, default=500)
@@ -130,6 +196,12 @@ def main() -> None:
 
     ray_cluster.OBJECT_STORE_BYTES = 4 * arguments.megabytes * MB if "large" in wanted else 512 * MB
     figures: dict[str, Any] = {}
+    if "prestarted" in wanted:  # in a process of its own: Ray reads this once
+        if wanted != ["prestarted"]:
+            parser.error("prestarted wants a run of its own")
+        os.environ["RAY_worker_maximum_startup_concurrency"] = "100"
+        report("sessions", {"prestarted": prestarted(arguments.sizes)})
+        return
     with connect("local", cpus=2, memory=8 << 30) as cluster:
         if "starts" in wanted:
             figures["starts"] = starts(cluster, arguments.sizes, arguments.runs)

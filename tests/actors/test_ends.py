@@ -135,7 +135,7 @@ def test_leaving_ray_leaves_no_parent(home: Path, monkeypatch: pytest.MonkeyPatc
         assert gone(processes)
 
 
-@pytest.mark.parametrize("asks", [False, True])
+@pytest.mark.parametrize("asks", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_each_kind_of_end(ray_here: Cluster, asks: bool) -> None:
     """Also of an actor that asks for a parent where all workers have one."""
     options = {"runtime_env": ends.runtime_env()} if asks else {}

@@ -197,6 +197,7 @@ def test_without_the_token_it_is_refused(two_nodes: TwoNodes, monkeypatch: pytes
     assert not ray.is_initialized()
 
 
+@pytest.mark.slow
 def test_one_mcrt_goes_to_each_node(
     two_nodes: TwoNodes, home: Path, definition: SessionDefinition, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -353,6 +353,7 @@ def replace_supervisor(session: RaySession) -> None:
     until(lambda: pid_of_other(session, before), "another supervisor")
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_dies_harms_nobody(start: Stage, tmp_path: Path) -> None:
     stop = "(Path(config['folder']) / self.name).touch()"
     session = start(

@@ -54,7 +54,9 @@ def groups() -> list[dict[str, Any]]:
     return [group for group in table.values() if group["state"] != "REMOVED"]
 
 
-@pytest.mark.parametrize("num_mcrt", [1, 2, 5])
+@pytest.mark.parametrize(
+    "num_mcrt", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_the_bits_do_not_depend_on_how_many_mcrts_share_the_work(
     ray_here: Cluster, definition: SessionDefinition, num_mcrt: int
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_killed_mcrt_costs_its_leases_and_nothing_else(
     np.testing.assert_array_equal(picture, reference(message))
 
 
+@pytest.mark.slow
 def test_the_only_mcrt_is_replaced(ray_here: Cluster, definition: SessionDefinition, stage: Stage) -> None:
     message = scene(stages=str(stage.folder), hold_from=15)
     with render_session(definition, message, cluster=ray_here, num_mcrt=1, engine=ENGINE) as render:

@@ -54,7 +54,10 @@ def proves_once(render: SessionRender) -> None:
 
 @pytest.mark.parametrize(
     "victims",
-    [("merge",), ("dispatch",), ("supervisor",), ("supervisor", "merge", "dispatch", "mcrt_i1")],
+    [
+        *(pytest.param((victim,), marks=pytest.mark.slow) for victim in ("merge", "dispatch", "supervisor")),
+        ("supervisor", "merge", "dispatch", "mcrt_i1"),
+    ],
     ids=lambda victims: "+".join(victims),
 )
 def test_whatever_dies_the_picture_has_the_same_bits(
@@ -77,6 +80,7 @@ def test_whatever_dies_the_picture_has_the_same_bits(
     assert len(told) == len(victims) or "supervisor" in victims
 
 
+@pytest.mark.slow
 def test_a_merge_goes_on_from_what_was_saved(
     ray_here: Cluster, definition: SessionDefinition, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +112,7 @@ def test_a_merge_goes_on_from_what_was_saved(
     np.testing.assert_array_equal(picture, reference())
 
 
+@pytest.mark.slow
 def test_an_mcrt_that_is_stopped_is_ended_and_replaced(
     ray_here: Cluster, definition: SessionDefinition, stage: Stage
 ) -> None:
@@ -153,6 +158,7 @@ def test_near_the_end_another_mcrt_renders_what_is_late(
     np.testing.assert_array_equal(picture, reference())
 
 
+@pytest.mark.slow
 def test_an_mcrt_that_fails_three_units_is_left_out(
     ray_here: Cluster, definition: SessionDefinition, stage: Stage
 ) -> None:
@@ -166,7 +172,7 @@ def test_an_mcrt_that_fails_three_units_is_left_out(
     np.testing.assert_array_equal(picture, reference())
 
 
-@pytest.mark.parametrize("num_mcrt", [1, 3])
+@pytest.mark.parametrize("num_mcrt", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_unit_that_fails_everywhere_ends_the_render_with_its_pixels(
     ray_here: Cluster, definition: SessionDefinition, num_mcrt: int
 ) -> None:
@@ -184,6 +190,7 @@ def test_a_unit_that_fails_everywhere_ends_the_render_with_its_pixels(
     assert picture.any()
 
 
+@pytest.mark.slow
 def test_a_unit_that_crashes_every_mcrt_ends_the_render(ray_here: Cluster, definition: SessionDefinition) -> None:
     message = scene(crash=[17])
     with render_session(definition, message, cluster=ray_here, num_mcrt=3, engine=ENGINE) as render:
@@ -192,6 +199,7 @@ def test_a_unit_that_crashes_every_mcrt_ends_the_render(ray_here: Cluster, defin
     assert "SIGSEGV" in status.error
 
 
+@pytest.mark.slow
 def test_mcrts_come_and_go_during_a_render(ray_here: Cluster, definition: SessionDefinition, stage: Stage) -> None:
     message = scene(stages=str(stage.folder), hold_from=15)
     with render_session(definition, message, cluster=ray_here, num_mcrt=1, num_cores=1, engine=ENGINE) as render:

@@ -44,7 +44,9 @@ def check_told(err: str, sentence: str) -> None:
     assert "internal error" not in err
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "endless loop" else ()) for name in SCENES]
+)
 def test_bad_scenes(name: str, arras_ray: Run, tmp_path: Path) -> None:
     make, sentence = SCENES[name]
     make(tmp_path / "bad.rdla")

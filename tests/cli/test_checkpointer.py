@@ -116,7 +116,9 @@ def one_run(arras_ray: Run, scene: Path, spp: int) -> np.ndarray:
     return read_exr(scene.parent / "once.exr")[0]
 
 
-@pytest.mark.parametrize(("number", "threads"), [(signal.SIGINT, 1), (signal.SIGKILL, 2)])
+@pytest.mark.parametrize(
+    ("number", "threads"), [pytest.param(signal.SIGINT, 1, marks=pytest.mark.slow), (signal.SIGKILL, 2)]
+)
 def test_going_on_gives_the_bits_of_one_render(
     number: int, threads: int, start_arras_ray: Start, arras_ray: Run, scene: Path, tmp_path: Path
 ) -> None:

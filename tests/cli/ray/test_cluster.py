@@ -38,6 +38,7 @@ def test_the_same_bits_on_a_cluster(head: Head, on_cluster: Run, arras_ray: Run,
     np.testing.assert_array_equal(read_exr(tmp_path / "ray.exr")[0], read_exr(tmp_path / "local.exr")[0])
 
 
+@pytest.mark.slow
 def test_one_mcrt_a_node_without_a_number(on_cluster: Run) -> None:
     result = on_cluster()
     assert result.returncode == 0, result.stderr

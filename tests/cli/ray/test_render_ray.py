@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pytest
 from command_line import Run, Start, assert_nothing_left
 
 from arras_ray.image import read_exr
@@ -51,6 +52,7 @@ def test_ctrl_c_in_a_terminal_writes_the_samples_so_far(start_arras_ray: Start, 
     assert_nothing_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_leaves_nothing_either(start_arras_ray: Start, scene: Path, tmp_path: Path) -> None:
     running = start_arras_ray("render", scene, "--num-mcrt", 2, "--size", 640, 480, "--spp", 65536, "-o", "out.exr")
     running.wait_for("progress")

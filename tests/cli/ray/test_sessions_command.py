@@ -109,6 +109,7 @@ def nothing_runs(cluster: Cluster) -> bool:
     return not sessions.names() and (node.free_cpus, node.free_memory) == (node.cpus, node.memory)
 
 
+@pytest.mark.slow
 def test_mcrts_come_and_go_while_a_render_runs(
     cluster: Cluster, command: Command, small: SessionDefinition, gate: Gate, tmp_path: Path
 ) -> None:
@@ -177,6 +178,7 @@ def test_a_render_that_somebody_stops_writes_the_samples_so_far(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_leave_loses_its_session(
     cluster: Cluster, small: SessionDefinition, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,7 +199,7 @@ def main() -> None:
     if "prestarted" in wanted:  # in a process of its own: Ray reads this once
         if wanted != ["prestarted"]:
             parser.error("prestarted wants a run of its own")
-        os.environ["RAY_worker_maximum_startup_concurrency"] = "100"
+        os.environ |= {"RAY_worker_maximum_startup_concurrency": "100"}
         report("sessions", {"prestarted": prestarted(arguments.sizes)})
         return
     with connect("local", cpus=2, memory=8 << 30) as cluster:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pickle import PickleBuffer
 from typing import Any
 
-from arras_ray.session.message import Envelope, numbered, to_bytes
+from arras_ray.session.message import Envelope, to_bytes
 
 INLINE_BYTES = 64 << 10
 """Larger content goes through the object store, where all receivers of a node share it."""
@@ -81,7 +81,7 @@ class Line:
     def _numbered(self, content: Any, number: int) -> tuple[Any, ...]:
         """The arguments of a call that brings an envelope, or a reference to one."""
         if isinstance(content, Envelope):
-            return (to_bytes(numbered(content, number, self._name)),)
+            return (to_bytes(content, number, self._name),)
         return content, number, self._name
 
     def _take(self) -> None:

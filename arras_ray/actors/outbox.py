@@ -40,7 +40,10 @@ class Outbox:
     watchers the newest is. The owner is the first reader that does not watch, until another one says it is."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._replied = threading.Condition(lock)
+        """A reply that is awaited has come: nothing that a reader would have to wake up for."""
         self._messages: deque[tuple[int, Any, int]] = deque()
         """Number, message, bytes."""
         self._bytes = 0
@@ -63,9 +66,10 @@ class Outbox:
             if source_id in self._awaited and self._awaited[source_id] is None:
                 if not self._watching():
                     self._awaited[source_id] = message
-                    self._changed.notify_all()
+                    self._replied.notify_all()
                     return
                 del self._awaited[source_id]  # it comes like all others
+                self._replied.notify_all()
             self._changed.wait_for(lambda: self._closed or self._in_a_hurry or not self._is_full)
             if self._closed or self._is_full:
                 return
@@ -82,7 +86,7 @@ class Outbox:
     def reply(self, source_id: str, timeout: float) -> Any:
         """That message; None if it does not come within `timeout` seconds, or comes like all others."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._awaited.get(source_id, self) is not None, timeout)
+            self._replied.wait_for(lambda: self._closed or self._awaited.get(source_id, self) is not None, timeout)
             return self._awaited.pop(source_id, None)
 
     def write(self, level: int, text: str) -> None:
@@ -144,6 +148,7 @@ class Outbox:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._replied.notify_all()
 
     @property
     def _is_full(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -196,18 +196,19 @@ class Roster:
         import ray
 
         found = groups.find(self.session)
-        first = found.get(self.session, [])
+        first = found.pop(self.session, [])
         placed = [c for c in self._first if c.kind != "mcrt"]
         for computation in [c for c in reversed(placed) if c.array_min]:
             if len(placed) > len(first):
                 placed.remove(computation)
-        if len(first) != len(placed):
+        complete = len(first) == len(placed)
+        if not complete and not self._has_begun(found):
             groups.remove_now(self.session)
             return False
-        for computation, where in zip(placed, first, strict=True):
+        for computation, where in zip(placed, first if complete else (), strict=complete):
             self.members[computation.name].place = where if where.node_id else None
-        for group in sorted(set(found) - {self.session}, key=_natural):
-            name, (where, *_) = group.split("/")[-2], found[group]
+        for group in sorted(found, key=_natural):
+            name, (where, *_) = _owner(group), found[group]
             member = self.members.get(name) or self.add(name)
             member.place = where if where.node_id else member.place
         names = names_of_nodes()
@@ -220,6 +221,15 @@ class Roster:
             else:
                 member.become(STARTING)
         return True
+
+    def _has_begun(self, found: Iterable[str]) -> bool:
+        """Whether the common group is missing because all that were in it have found other places: then there are
+        processes, which start when all groups are there, or groups of their own, which only mcrts have at first."""
+        import ray
+
+        actors = {actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)}
+        moved = any(self.members[_owner(group)].kind != "mcrt" for group in found if _owner(group) in self.members)
+        return moved or any(f"{self.session}/{name}" in actors for name in self.members)
 
     def add(self, name: str) -> Member:
         """One more mcrt, like the first."""
@@ -271,6 +281,11 @@ class Roster:
 def names_of_nodes() -> dict[str, str]:
     """Names of the living nodes by id."""
     return {node.id: node.name for node in nodes()}
+
+
+def _owner(group: str) -> str:
+    """Whose own group it is."""
+    return group.split("/")[-2]
 
 
 def _natural(name: str) -> list[str]:

@@ -130,7 +130,7 @@ class _Writer:
     def _vector(self, values: Any, kind: ValueType) -> str:
         if not len(values):
             return "{}"
-        texts = iter(_elements(values, kind))
+        texts = iter(element_texts(values, kind))
         count = self.style.elements_per_line or len(values)
         lines = iter(lambda: ", ".join(islice(texts, count)), "")
         return "{ " + f",\n{2 * _INDENT}".join(lines) + "}"
@@ -168,7 +168,8 @@ def _digits(kind: ValueType) -> str:
     return "%.17g" if kind.dtype == np.dtype("<f8") else "%.9g"
 
 
-def _elements(values: Any, kind: ValueType) -> Iterable[str]:
+def element_texts(values: Any, kind: ValueType) -> Iterable[str]:
+    """The elements of a vector, in its stored form."""
     if kind.family == "object":
         return map(reference, values)
     if kind.family == "string":

@@ -58,6 +58,8 @@ class SceneClass:
     def __init__(self, name: str, row: list[Any]) -> None:
         kind, interfaces, parents, attributes = row
         self.name = name
+        self.kind: str = kind
+        """abstract: there are no objects of it; builtin: every scene has it; dso: it stands in a library of its own."""
         self.abstract = kind == "abstract"
         self.interfaces = frozenset(interfaces)
         self.mask = interface_mask(interfaces)

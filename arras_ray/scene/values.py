@@ -228,7 +228,26 @@ def _to_bool(value: object) -> bool:
     raise _refuse(value, "true or false")
 
 
-_NUMERAL = re.compile(r"\s*[+-]?(0[xX][0-9a-fA-F]+|(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)\s*")
+def parse_number(text: str) -> int | float | None:
+    """A numeral as Lua reads it, with blanks around it or not; None for any other text."""
+    if not _NUMERAL.fullmatch(text):
+        return None
+    text = text.strip()
+    if "x" in text.lower():
+        # as many bits as an integer has, the lowest ones
+        bits = int(text, 16) & 0xFFFF_FFFF_FFFF_FFFF
+        return bits - (bits >> 63 << 64)
+    number = float(text)
+    if len(text) <= _MOST_DIGITS and set(text) <= set("+-0123456789"):
+        exact = int(text)
+        return exact if -(1 << 63) <= exact < 1 << 63 else number
+    return number
+
+
+_NUMERAL = re.compile(r"\s*[+-]?(0[xX][0-9a-fA-F]+|(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)\s*", re.ASCII)
+
+_MOST_DIGITS = 1000
+"""Of a number Python is to read digit by digit; an integer of more does not fit in 64 bits, or begins with zeros."""
 
 
 def _to_number(value: object) -> int | float:
@@ -240,12 +259,9 @@ def _to_number(value: object) -> int | float:
         return int(value)
     if isinstance(value, np.floating):
         return float(value)
-    if isinstance(value, str) and _NUMERAL.fullmatch(value):
-        text = value.strip()
-        try:
-            return int(text, 16 if "x" in text.lower() else 10)
-        except ValueError:
-            return float(text)
+    number = parse_number(value) if isinstance(value, str) else None
+    if number is not None:
+        return number
     raise _refuse(value, "a number")
 
 

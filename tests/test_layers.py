@@ -33,7 +33,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ),
     ("kernels",),
     ("scene", "image", "checkpoint", "identity"),
-    ("flatten", "engine", "local_render"),
+    ("flatten", "engine", "local_render", "undrawn"),
     ("actors",),
     ("client", "shards", "overview", "session_link", "ray_session", "render_session", "session_client", "waiting"),
     ("cli",),

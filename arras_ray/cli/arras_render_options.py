@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from arras_ray.cli.reading import SceneCommand
 from arras_ray.errors import UsageError
 
 RAY_PORT = 6379
@@ -159,7 +160,7 @@ class SpellingOption(click.Option):
     """An option that stands in the group of arras_render's."""
 
 
-class RenderCommand(click.Command):
+class RenderCommand(SceneCommand):
     """A command that takes scenes after --rdl as well, and has arras_render's flags in a group of its help."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ import click
 
 from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.options import debug_option, overrides, picture_options
+from arras_ray.cli.reading import Reading, SceneCommand, reading_options
 from arras_ray.cli.text import table_text
 from arras_ray.errors import UsageError
 
@@ -20,12 +21,13 @@ LEADING = (
 """Columns that come first, in this order; a vertex may have others."""
 
 
-@click.command("debug-pixel")
+@click.command("debug-pixel", cls=SceneCommand)
 @click.argument("scenes", metavar="SCENE [MORE]...", nargs=-1, required=True)
 @click.argument("x", type=int)
 @click.argument("y", type=int)
 @click.option("--sample", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the sample.")
 @picture_options
+@reading_options
 @debug_option
 def debug_pixel(
     scenes: tuple[str, ...],
@@ -35,6 +37,7 @@ def debug_pixel(
     size: tuple[int, int] | None,
     spp: int | None,
     seed: int | None,
+    reading: Reading,
 ) -> None:
     """Print the path of one sample, vertex by vertex.
 
@@ -43,10 +46,9 @@ def debug_pixel(
     """
     from arras_ray import engine as engine_room
     from arras_ray.messages import RDLMessage
-    from arras_ray.scene import read_scene
 
     with Interrupt(), ExitStack() as stack:
-        context = interruptible(lambda: read_scene(scenes))
+        context = interruptible(lambda: reading.read(scenes))
         message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=overrides(size, spp, seed))
         engine = stack.enter_context(closing(interruptible(lambda: engine_room.load(message, threads=1))))
         if not (0 <= x < engine.width and 0 <= y < engine.height):

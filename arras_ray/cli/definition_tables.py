@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from arras_ray.cli.sessions_command import cores
-from arras_ray.cli.text import table_text
+from arras_ray.cli.text import filled_columns, table_text
 from arras_ray.session.computation_spec import MB, ComputationSpec, session_routes
 from arras_ray.session.message import CLIENT
 from arras_ray.session.placement import Placement
@@ -75,12 +75,6 @@ def placement_table(placement: Placement) -> str:
         for placed in placement.placed
     ]
     return filled_columns(("computation", "node", "cores", "threads", "MB", "GPUs"), rows)
-
-
-def filled_columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table without the columns in which there is nothing."""
-    kept = [i for i in range(len(header)) if any(row[i] != "" for row in rows)]
-    return table_text([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def rule_text(rule: Rule) -> str:

@@ -20,6 +20,7 @@ from arras_ray.cli.interrupt import work_left_behind
 from arras_ray.cli.options import Settings
 from arras_ray.cli.render_command import render
 from arras_ray.cli.report import known_error
+from arras_ray.cli.scene_command import scene
 from arras_ray.cli.session_command import session
 from arras_ray.cli.sessions_command import logs, ps, scale, stop
 from arras_ray.cli.warm_command import warm
@@ -37,6 +38,7 @@ cli.add_command(debug_pixel)
 cli.add_command(ps)
 cli.add_command(logs)
 cli.add_command(scale)
+cli.add_command(scene)
 cli.add_command(session)
 cli.add_command(stop)
 cli.add_command(warm)

@@ -21,6 +21,7 @@ from arras_ray.cli.guard import guard
 from arras_ray.cli.interrupt import Interrupt
 from arras_ray.cli.keeping import MOST_SECONDS, keeping
 from arras_ray.cli.options import Settings, debug_option, overrides, picture_options
+from arras_ray.cli.reading import Reading, reading_options
 from arras_ray.cli.render_job import RenderJob
 from arras_ray.cli.report import known_error, make_report
 from arras_ray.errors import Interrupted, UsageError
@@ -44,6 +45,7 @@ DEBUG_LEVEL = 4
 )
 @click.option("--half", is_flag=True, help="16-bit floats in the EXR. Default: 32-bit.")
 @picture_options
+@reading_options
 @click.option(
     "--time",
     "time_limit",
@@ -130,6 +132,7 @@ def render(
     threads: int | None,
     as_json: bool,
     quiet: bool,
+    reading: Reading,
     **spelled: Any,
 ) -> int:
     """Render a scene and write the picture.
@@ -166,6 +169,7 @@ def render(
         engine=engine,
         wishes=wishes,
         keeping=keeping(checkpoint, checkpoint_every, resume),
+        reading=reading,
         labels=labels(given),
         remarks=(*told, *without_effect(given)),
         benchmark="benchmark" in given,

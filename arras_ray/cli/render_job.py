@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.keeping import Keeping, going_on, refuse_other_render
 from arras_ray.cli.options import as_arguments
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
+from arras_ray.cli.reading import Reading, grouped
 from arras_ray.cli.report import Report
 from arras_ray.cli.summary import Summary, in_order
 from arras_ray.cli.watch import LONGEST_WAIT, Told, stop, watch
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from arras_ray.checkpoint import Checkpoint
     from arras_ray.cli.handle import RenderHandle
     from arras_ray.messages import RDLMessage, RenderStatus
-    from arras_ray.scene.context import SceneContext, SceneWarning
+    from arras_ray.scene.context import SceneContext
 
 
 @dataclass(frozen=True)
 class RenderJob:
-    """What a command line asked for. chosen: the overrides of RDLMessage.options. labels: more metadata of the EXR.
-    remarks: what is to be said about the command line. benchmark: time the frames, and those of a second render."""
+    """What a command line asked for. chosen: the overrides of RDLMessage.options. reading: how the scenes are read.
+    labels: more metadata of the EXR. remarks: what is to be said about the command line. benchmark: time the frames,
+    and those of a second render."""
 
     scenes: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -44,6 +45,7 @@ class RenderJob:
     engine: str
     wishes: Wishes
     keeping: Keeping
+    reading: Reading = field(default_factory=Reading)
     labels: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     benchmark: bool = False
@@ -65,13 +67,12 @@ class RenderJob:
         self, earlier: Checkpoint | None, report: Report, told: Told, interrupt: Interrupt, stack: ExitStack
     ) -> int:
         from arras_ray.messages import RDLMessage
-        from arras_ray.scene import read_scene
 
         kind = LocalStarter if self.engine == "local" else RayStarter
         starter = kind(self.wishes, report, told, interrupt, stack)
         starter.prepare()
         told.step("reading", " ".join(self.scenes))
-        context = interruptible(lambda: read_scene(self.scenes))
+        context = interruptible(lambda: self.reading.read(self.scenes))
         told.warnings(grouped(context.warnings))
         paths = chosen_outputs(self.outputs, output_file(context), self.scenes[0])
         self._check(paths)
@@ -260,7 +261,7 @@ class RenderJob:
     def _debug_pixel(self, x: int, y: int, sample: int) -> str:
         """The command that shows the path of a sample."""
         command = ["arras-ray", "debug-pixel", *self.scenes, str(x), str(y), "--sample", str(sample)]
-        return shlex.join(command + as_arguments(self.chosen))
+        return shlex.join(command + as_arguments(self.chosen) + self.reading.as_arguments())
 
 
 def finish(keeper: Checkpointer, spp: int, status: RenderStatus, report: Report) -> list[OutputError]:
@@ -277,14 +278,3 @@ def output_file(context: SceneContext) -> str:
     """SceneVariables.output_file if the scene sets it."""
     variables = context.variables
     return "" if variables.is_default("output_file") else str(variables.get("output_file"))
-
-
-def grouped(warnings: Iterable[SceneWarning]) -> list[str]:
-    """One text for all warnings that say the same, with the place of the first and the count of the rest."""
-    warnings = list(warnings)
-    first = {warning.message: warning for warning in reversed(warnings)}
-    more = Counter(warning.message for warning in warnings)
-    return [
-        str(first[message]) + (f" (and {more[message] - 1} more like it)" if more[message] > 1 else "")
-        for message in dict.fromkeys(warning.message for warning in warnings)
-    ]

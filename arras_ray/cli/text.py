@@ -55,3 +55,14 @@ def table_text(header: Sequence[str], rows: Sequence[Sequence[object]], indent: 
         ).rstrip()
         for line in [list(header), *cells]
     )
+
+
+def filled_columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table without the columns in which there is nothing."""
+    kept = [i for i in range(len(header)) if any(row[i] != "" for row in rows)]
+    return table_text([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def shown(text: str) -> str:
+    """Text of a file as a terminal can show it: what is no character, or a command to the terminal, as an escape."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -67,7 +67,8 @@ class Finding:
 def check(files: tuple[str, ...], as_json: bool, reading: Reading) -> int:
     """Say what is wrong with a scene, which files it names that are not there, and what is not drawn of it.
 
-    All files together are one scene, as they are for render. Exits with 3 if there are errors.
+    All files together are one scene, as they are for render. Exits with 3 if there are errors; what render would refuse
+    is one, as is a value that is skipped with --strict.
     """
     context, findings = found_in(files, reading)
     ok = not any(finding.level == "error" for finding in findings)

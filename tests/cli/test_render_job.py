@@ -27,6 +27,7 @@ from arras_ray.cli.render_job import RenderJob
 from arras_ray.errors import ComputationError, RenderError
 from arras_ray.image import read_exr
 from arras_ray.messages import BadSample, FailedPixels, RDLMessage, RenderStatus
+from arras_ray.scene import SceneContext
 
 Install = Callable[..., ModuleType]
 
@@ -65,6 +66,25 @@ def test_what_was_asked_reaches_the_engine(install: Install) -> None:
     assert message.options == {"width": 7, "height": 5, "spp": 3, "seed": 9}
     assert threads == 2
     assert engine.closed
+
+
+def test_the_scene_is_rendered_as_the_command_line_changes_it(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the command that shows a bad sample changes it in the same way."""
+    room = install(CountingEngine(bad=BadSample(1, 2, 3)))
+    Path("small.rdla").write_text('SphereGeometry("/ball") { ["radius"] = 0.25 }', encoding="utf-8")
+    line = "--strict --rdla-set n 1 --delta small.rdla --attr-set /grey albedo '1, 0, 0' --scene-var frame 7"
+    changes = shlex.split(line)
+    assert run([*RENDER, *changes, "--quiet"]) == 0
+    ((message, _),) = room.messages
+    rendered = SceneContext.from_bytes(message.payload)
+    assert rendered["/ball"].get("radius") == 0.25
+    assert rendered["/grey"].get("albedo") == (1, 0, 0)
+    assert rendered.variables.get("frame") == 7
+    command = shlex.split(capsys.readouterr().err.splitlines()[0].partition("): ")[2])
+    assert command[:3] == ["arras-ray", "debug-pixel", "my scene.rdla"]
+    assert command[-len(changes) :] == changes
 
 
 def test_the_picture_and_its_metadata(install: Install) -> None:

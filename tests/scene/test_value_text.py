@@ -168,6 +168,7 @@ def test_vectors_of_numbers(text: str, type_name: str, expected: Any) -> None:
         ("a, b c ,d", ("a", "b c", "d")),
         ("[\"a, b\", 'c]', d(1,2)]", ("a, b", "c]", "d(1,2)")),
         ('a,"",b', ("a", "", "b")),
+        (r'["a\", b", "c\\", d]', ('a", b', "c\\", "d")),
         ("it's,ok", ("it's", "ok")),
     ],
 )

@@ -1,191 +1,145 @@
-"""RDLB, the binary form of a scene: what travels from the client to the machines.
+"""RDLB, the binary form of a scene: what travels from the client to the machines, and files that are read fast.
 
 A file is two big-endian 64-bit lengths, a manifest (how long each record is) and a payload (one record an object). It
-has neither version nor checksum.
+has neither version nor checksum. This module writes it; `rdlb_reader` reads it.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from arras_ray.errors import SceneError
-from arras_ray.scene.context import SceneContext, SceneWarning
-from arras_ray.scene.rdlb_values import Cursor, text, unsigned, value_bytes
+from arras_ray.scene.context import SceneContext
+from arras_ray.scene.rdlb_reader import OBJECT_RECORD, decode
+from arras_ray.scene.rdlb_values import Piece, text, value_pieces
 from arras_ray.scene.scene_object import BEGIN, END, SceneObject
 from arras_ray.scene.schema import Attribute
-from arras_ray.scene.sets import Layer
+from arras_ray.scene.sets import Layer, MemberSet, Metadata, TraceSet
 from arras_ray.scene.style import Style
-from arras_ray.scene.values import TYPES_BY_CODE
+from arras_ray.scene.varints import signed, unsigned
 
-_OBJECT_RECORD = 2
-"""The only kind of record there is today."""
+__all__ = ["decode", "encode", "pieces"]
 
-__all__ = ["decode", "encode"]
+_LONG_PIECE = 1 << 13
+"""Bytes; shorter pieces are joined."""
+
+
+def encode(context: SceneContext, only: Mapping[str, Iterable[str]] | None = None, style: Style | None = None) -> bytes:
+    """A scene as bytes. only: a change of it, objects by name with the attributes to write of each, whatever they are;
+    a binding that is not there is written as one that has ended.
+    """
+    return b"".join(pieces(context, only, style))
 
 
 def pieces(
     context: SceneContext, only: Mapping[str, Iterable[str]] | None = None, style: Style | None = None
-) -> Iterator[bytes]:
-    """The same, piece by piece."""
-    yield encode(context, only)
-
-
-def encode(context: SceneContext, only: Mapping[str, Iterable[str]] | None = None) -> bytes:
-    """A scene as bytes: all objects, with the attributes that are not at their default.
-
-    only: objects by name, with the attributes to write of each, whatever their values.
-    """
+) -> Iterator[Piece]:
+    """The same piece by piece; most of them are the scene's own arrays, which are not copied."""
+    writer = _Writer(style or Style())
     if only is None:
-        records = [_record(item, item.non_default_attributes()) for item in context]
+        records = [writer.whole(item) for item in context]
     else:
-        records = [_record(context[name], map(context[name].attribute, names)) for name, names in only.items()]
-    entries = (unsigned(_OBJECT_RECORD) + unsigned(len(record)) for record in records)
-    manifest = _container(unsigned(len(records)) + b"".join(entries))
-    payload = b"".join(records)
-    return struct.pack(">QQ", len(manifest), len(payload)) + manifest + payload
+        records = [writer.change(context[name], names) for name, names in only.items()]
+    if writer.refers:
+        records = [*map(writer.record, _first_ones(context)), *records]
+    written = [record for record in records if record]
+    sizes = [sum(map(len, record)) for record in written]
+    entries = (unsigned(OBJECT_RECORD) + unsigned(size) for size in sizes)
+    manifest = b"".join((unsigned(len(sizes)), *entries))
+    yield struct.pack(">QQ", 8 + len(manifest), sum(sizes)) + _container_size(len(manifest)) + manifest
+    for record in written:
+        yield from _joined(record)
 
 
-def decode(data: bytes | memoryview, context: SceneContext | None = None, file: str = "") -> SceneContext:
-    """The scene of some bytes, put on top of `context` where one is given.
-
-    Classes and attributes that do not exist are left out with a warning. Raises SceneError, with the offset where the
-    bytes make no sense.
-    """
-    view = memoryview(data).cast("B")
-    whole = Cursor(view, 0, len(view))
-    manifest_size, payload_size = struct.unpack(">QQ", whole.take(16))
-    manifest = whole.stretch(manifest_size)
-    if payload_size != whole.left:
-        raise whole.fail(f"{payload_size} bytes of objects expected, {whole.left} found")
-    decoder = _Decoder(context or SceneContext())
-    # all objects first, so that they stand in the order of their records and not of the first reference to them
-    opened = [decoder.open(record) for record in _records(manifest, whole)]
-    for target, record in opened:
-        if target is not None:
-            decoder.read(target, record)
-    return decoder.context
+def _container_size(size: int) -> bytes:
+    return struct.pack("<Q", 8 + size)
 
 
-def _container(data: bytes) -> bytes:
-    return struct.pack("<Q", 8 + len(data)) + data
+def _joined(record: Iterable[Piece]) -> Iterator[Piece]:
+    """The same bytes, with short pieces joined."""
+    short: list[Piece] = []
+    for piece in record:
+        if len(piece) < _LONG_PIECE:
+            short.append(piece)
+            continue
+        if short:
+            yield b"".join(short)
+            short.clear()
+        yield piece
+    if short:
+        yield b"".join(short)
 
 
-def _record(target: SceneObject, attributes: Iterable[Attribute]) -> bytes:
-    values = [text(target.scene_class.name), text(target.name)]
-    bindings = []
-    for attribute in attributes:
-        values += [unsigned(attribute.type.code), b"\0", text(attribute.name), bytes([attribute.blurrable])]
-        for timestep in (BEGIN, END) if attribute.blurrable else (BEGIN,):
-            values += [bytes([timestep]), value_bytes(target.get(attribute.name, timestep), attribute.type)]
-        if bound := target.binding(attribute.name):
-            bindings += [b"\1\0", text(attribute.name), text(bound.scene_class.name), text(bound.name)]
-    return _container(b"".join((*values, b"\0", *bindings, b"\0")))
+def _first_ones(context: SceneContext) -> Iterator[SceneObject]:
+    """The camera and the layer that are the scene's because they came first, where others could come before them."""
+    for what, first, interface in (("camera", context.camera, "CAMERA"), ("layer", context.layer, "LAYER")):
+        if first is not None and context.variables.get(what) is None and len(context.of_interface(interface)) > 1:
+            yield first
 
 
-def _records(manifest: Cursor, payload: Cursor) -> Iterable[Cursor]:
-    manifest.container()
-    for _ in range(manifest.unsigned()):
-        kind, size = manifest.unsigned(), manifest.unsigned()
-        if kind != _OBJECT_RECORD:
-            raise manifest.fail(f"a record of kind {kind} (only {_OBJECT_RECORD} is known)")
-        yield payload.stretch(size)
-    if manifest.left or payload.left:
-        raise (manifest if manifest.left else payload).fail("bytes that belong to nothing")
+class _Writer:
+    """Makes records, each a list of pieces; an empty one stands for an object that is left out."""
 
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self.refers = False
+        """Whether a reader makes objects by the references of a part of a scene before it meets their records."""
 
-class _Decoder:
-    """Reads records into a context."""
+    def whole(self, item: SceneObject) -> list[Piece]:
+        """An object and what is to be said of it."""
+        if not self._style.skip_defaults:
+            attributes = list(item.scene_class.attributes.values())
+            return self._styled(item, attributes, attributes)
+        attributes = item.non_default_attributes()
+        return self._styled(item, attributes, [part for part in attributes if item.binding(part.name)])
 
-    def __init__(self, context: SceneContext) -> None:
-        self.context = context
+    def change(self, item: SceneObject, names: Iterable[str]) -> list[Piece]:
+        """An object and some of its attributes; of a layer all, for its rows are set as a whole."""
+        attributes = [item.attribute(name) for name in names]
+        if attributes and isinstance(item, Layer):
+            attributes = list(item.scene_class.attributes.values())
+        return self._styled(item, attributes, [part for part in attributes if part.bindable])
 
-    def open(self, record: Cursor) -> tuple[SceneObject | None, Cursor]:
-        """Make the object of a record; None where its class does not exist."""
-        record.container()
-        return self._object(record.text(), record.text(), record), record
+    def _styled(self, item: SceneObject, values: Sequence[Attribute], bindings: Sequence[Attribute]) -> list[Piece]:
+        shortest, longest = self._style.shortest_vector, self._style.longest_vector
+        rows = isinstance(item, MemberSet | Layer | TraceSet | Metadata)  # they are never split
+        if longest is not None and not rows:
+            values = [part for part in values if not part.type.vector or len(item.get(part.name, END)) <= longest]
+        if shortest:
+            if rows:
+                return []
+            values = [part for part in values if part.type.vector and len(item.get(part.name, END)) >= shortest]
+            bindings = [part for part in bindings if part in values]
+            self.refers |= any(part.type.family == "object" for part in values)
+            if not values:
+                return []
+        return self.record(item, values, bindings)
 
-    def read(self, target: SceneObject, record: Cursor) -> None:
-        """Read attributes and bindings of a record whose object was made."""
-        columns: dict[str, list[Any]] = {}
-        while code := record.unsigned():
-            self._attribute(target, code, record, columns)
-        if isinstance(target, Layer):
-            target.assign_columns(columns)
-        while more := record.byte():
-            if more != 1:
-                raise record.fail(f"a binding that begins with {more}")
-            self._binding(target, record)
-        if record.left:
-            raise record.fail("bytes that belong to nothing")
+    def record(
+        self, item: SceneObject, values: Iterable[Attribute] = (), bindings: Iterable[Attribute] = ()
+    ) -> list[Piece]:
+        """An object with some values and bindings. Raises SceneError for a string that cannot be written."""
+        body: list[Piece] = [text(item.scene_class.name), text(item.name)]
+        for attribute in values:
+            body += self._head(attribute.type.code, attribute)
+            body.append(b"\1" if attribute.blurrable else b"\0")
+            for timestep in (BEGIN, END) if attribute.blurrable else (BEGIN,):
+                body.append(bytes([timestep]))
+                try:
+                    body += value_pieces(item.get(attribute.name, timestep), attribute.type)
+                except SceneError as error:
+                    error.fields |= {"object": item.name, "attribute": attribute.name}
+                    raise
+        body.append(b"\0")
+        for attribute in bindings:
+            bound = item.binding(attribute.name)
+            body += self._head(1, attribute)
+            body += [text(bound.scene_class.name), text(bound.name)] if bound else [b"\0\0"]
+        body.append(b"\0")
+        return [_container_size(sum(map(len, body))), *body]
 
-    def _attribute(self, target: SceneObject, code: int, record: Cursor, columns: dict[str, list[Any]]) -> None:
-        value_type = TYPES_BY_CODE.get(code)
-        if value_type is None:
-            raise record.fail(f"a value of type {code}")
-        name = self._attribute_name(target, record)
-        attribute = target.scene_class.find(name)
-        for _ in range(record.byte() + 1):
-            timestep = record.byte()
-            if timestep not in (BEGIN, END):
-                raise record.fail(f"a value for timestep {timestep}")
-            value = record.value(value_type)
-            if value_type.family == "object":
-                value = self._resolve(value, record)
-            if attribute is None or attribute.type != value_type:
-                problem = "no attribute of this name" if attribute is None else f"a {value_type.name}, not its type"
-                self._warn(target, name, problem)
-            elif isinstance(target, Layer):
-                columns[attribute.name] = value
-            else:
-                both = not attribute.blurrable or value_type.family == "object"
-                self._set(target, attribute, value, None if both else timestep)
-
-    def _set(self, target: SceneObject, attribute: Attribute, value: object, timestep: int | None) -> None:
-        try:
-            target.set(attribute.name, value, timestep, keep_binding=True)
-        except SceneError as error:
-            self._warn(target, attribute.name, error.message)
-
-    def _binding(self, target: SceneObject, record: Cursor) -> None:
-        name = self._attribute_name(target, record)
-        bound = self._object(record.text(), record.text(), record)
-        attribute = target.scene_class.find(name)
-        if isinstance(target, Layer) or (bound is None and (attribute is None or not attribute.bindable)):
-            return
-        try:
-            target.bind(name, bound)
-        except SceneError as error:
-            self._warn(target, name, error.message)
-
-    def _attribute_name(self, target: SceneObject, record: Cursor) -> str:
-        if not record.byte():
-            return record.text()
-        index = record.signed()
-        names = list(target.scene_class.attributes)
-        if not 0 <= index < len(names):
-            raise record.fail(f"attribute {index} of a class that has {len(names)}")
-        return names[index]
-
-    def _resolve(self, value: Any, record: Cursor) -> Any:
-        if isinstance(value, list):
-            return [self._object(class_name, name, record) for class_name, name in value]
-        class_name, name = value
-        return self._object(class_name, name, record)
-
-    def _object(self, class_name: str, name: str, record: Cursor) -> SceneObject | None:
-        if not class_name and not name:
-            return None
-        scene_class = self.context.schema.find(class_name)
-        if scene_class is None or scene_class.abstract:
-            self.context.warn(SceneWarning(f"left out: there is no scene class '{class_name}'", object=name))
-            return None
-        try:
-            return self.context.create(class_name, name)
-        except SceneError as error:
-            error.fields["offset"] = record.offset
-            raise
-
-    def _warn(self, target: SceneObject, name: str, message: str) -> None:
-        self.context.warn(SceneWarning(message, object=target.name, attribute=name))
+    def _head(self, code: int, attribute: Attribute) -> list[Piece]:
+        """What stands before a value (code: its type) or a binding (1)."""
+        name = b"\1" + signed(attribute.index) if self._style.transient else b"\0" + text(attribute.name)
+        return [unsigned(code), name]

@@ -347,14 +347,17 @@ def _to_array(value: object, value_type: ValueType) -> np.ndarray:
         )
     if (data.dtype.kind == "b") != (value_type.family == "bool") or data.dtype.kind not in "biuf":
         raise ConversionError(f"expected elements of kind {value_type.kind}, got {data.dtype}")
-    if value_type.family == "int":
+    if value_type.family == "int" and data.dtype != value_type.dtype:
         if data.dtype.kind == "f":
             if not np.isfinite(data).all():
                 raise ConversionError("expected whole numbers, got one that is not finite")
             data = np.trunc(data)
         _check_range(int(data.min()), int(data.max()), value_type)
-    # a copy, so that the caller's array can change without changing the scene
-    return frozen(np.array(_narrow(data, value_type.dtype)))
+    narrow = _narrow(data, value_type.dtype)
+    if narrow is data and (data.flags.writeable or not data.flags.owndata):
+        # so that the caller's array can change without changing the scene
+        narrow = np.array(data)
+    return frozen(narrow)
 
 
 def _narrow(data: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:

@@ -13,8 +13,10 @@ from scene_reader import Reader
 
 from arras_ray.errors import SceneError
 from arras_ray.scene import BEGIN, END, SceneContext, load_schema, rdlb
-from arras_ray.scene.rdlb_values import Cursor, signed, unsigned, value_bytes
-from arras_ray.scene.values import TYPES, convert, same
+from arras_ray.scene.rdlb_cursor import Cursor
+from arras_ray.scene.rdlb_values import value_pieces
+from arras_ray.scene.values import TYPES, ValueType, convert, same
+from arras_ray.scene.varints import signed, unsigned
 
 BALL = bytes.fromhex(
     "000000000000000b 0000000000000039"
@@ -30,6 +32,10 @@ BALL = bytes.fromhex(
 
 def cursor(data: bytes) -> Cursor:
     return Cursor(memoryview(data), 0, len(data))
+
+
+def value_bytes(value: Any, value_type: ValueType) -> bytes:
+    return b"".join(value_pieces(value, value_type))
 
 
 def pack(*records: bytes) -> bytes:
@@ -217,14 +223,17 @@ def test_bytes_go_on_top_of_a_scene(read: Reader) -> None:
         DwaBaseMaterial("m") { ["albedo"] = bind(ImageMap("i"), Rgb(1, 0, 0)) }
         LightSet("s") { RectLight("a"), RectLight("b") }
     """)
-    change = SceneContext()
-    change.create("DwaBaseMaterial", "m").set("albedo", (0, 1, 0))
-    change.create("LightSet", "s").set("lights", [change.create("RectLight", "b")])
-    rdlb.decode(rdlb.encode(change, {"m": ["albedo"], "s": ["lights"]}), context)
+    material = text("DwaBaseMaterial") + text("m") + b"\x0d\0" + text("albedo") + b"\0\0" + raw("f", 0, 1, 0)
+    lights = text("LightSet") + text("s") + b"\x22\0" + text("lights") + b"\0\0\1\x09\1RectLightb"
+    rdlb.decode(pack(material + b"\0\0", lights + b"\0\0"), context)
     # a value leaves the binding alone, and a set is replaced
     assert context["m"].get("albedo") == (0, 1, 0)
     assert context["m"].binding("albedo") is context["i"]
     assert context["s"].get("lights") == (context["b"],)
+    # a binding without a target ends it
+    rdlb.decode(pack(text("DwaBaseMaterial") + text("m") + b"\0\1\0" + text("albedo") + b"\0\0\0"), context)
+    assert context["m"].binding("albedo") is None
+    assert context["m"].get("albedo") == (0, 1, 0)
 
 
 # --- what a reader must bear

@@ -65,7 +65,8 @@ class Delta:
                     lost.append(f"rows of {item} are gone")
                 else:
                     narrowed.append(item.name)
-        for what, old, new in (("camera", before.camera, after.camera), ("layer", before.layer, after.layer)):
+        for what, new, interface in (("camera", after.camera, "CAMERA"), ("layer", after.layer, "LAYER")):
+            old = next(iter(before.of_interface(interface)), None)
             if after.variables.get(what) is None and not same(old, new) and old is not None and not lost:
                 lost.append(f"the first {what} stays {old}; set the scene variable '{what}' to change that")
         return Delta(after, attributes, tuple(narrowed), tuple(lost))

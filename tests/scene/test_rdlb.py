@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scene_reader import Reader
 
@@ -74,6 +74,7 @@ def test_signed_integers(value: int, data: str) -> None:
     assert cursor(bytes.fromhex(data)).signed() == value
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(1 << 63), (1 << 63) - 1)))
 def test_integer_vectors_are_coded_like_integers(values: list[int]) -> None:
     data = value_bytes(np.array(values, np.int64), TYPES["longVector"])
@@ -306,6 +307,7 @@ def test_any_changed_byte_is_an_error_or_another_scene(read: Reader) -> None:
     assert errors > len(data) // 10
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_no_scene(data: bytes) -> None:
     with pytest.raises(SceneError):

@@ -59,7 +59,11 @@ def pieces(
 
 def reference(target: SceneObject | None) -> str:
     """An object where it is a value."""
-    return "undef()" if target is None else f"{target.scene_class.name}({quoted(target.name)})"
+    if target is None:
+        return "undef()"
+    if target is target.context.variables:
+        return "SceneVariables"  # an object there, and no function that makes one
+    return f"{target.scene_class.name}({quoted(target.name)})"
 
 
 def quoted(text: str) -> str:
@@ -103,9 +107,8 @@ class _Writer:
 
     def block(self, item: SceneObject, attributes: Sequence[Attribute]) -> str:
         """An object and what is to be said of it."""
-        name = "SceneVariables" if item is item.context.variables else reference(item)
         lines = "".join(f"{_INDENT}{line},\n" for line in self._lines(item, attributes))
-        return f"{name} {{\n{lines}}}\n"
+        return f"{reference(item)} {{\n{lines}}}\n"
 
     def _lines(self, item: SceneObject, attributes: Sequence[Attribute]) -> Iterable[str]:
         if isinstance(item, MemberSet | Layer | TraceSet | Metadata):

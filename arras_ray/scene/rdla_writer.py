@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from arras_ray.errors import SceneError
 from arras_ray.scene.context import SceneContext
 from arras_ray.scene.scene_object import BEGIN, END, SceneObject
 from arras_ray.scene.schema import Attribute
@@ -39,7 +40,7 @@ def encode(context: SceneContext, only: Mapping[str, Iterable[str]] | None = Non
 def pieces(
     context: SceneContext, only: Mapping[str, Iterable[str]] | None = None, style: Style | None = None
 ) -> Iterator[bytes]:
-    """The same, object by object."""
+    """The same, object by object. Raises SceneError for a string that has no bytes."""
     writer = _Writer(style or Style())
     items = list(context) if only is None else [context[name] for name in only]
     # "the first one" is what a scene is seen through and rendered by where its variables say nothing
@@ -54,7 +55,13 @@ def pieces(
             attributes = item.non_default_attributes()
         else:
             attributes = list(item.scene_class.attributes.values())
-        yield _bytes("\n" * (index > 0) + writer.block(item, attributes))
+        try:
+            yield _bytes("\n" * (index > 0) + writer.block(item, attributes))
+        except UnicodeEncodeError:
+            raise SceneError(
+                f"{item.name!a} has a string that cannot be written: a character of it is half of a surrogate pair",
+                object=item.name,
+            ) from None
 
 
 def reference(target: SceneObject | None) -> str:

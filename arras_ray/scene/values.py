@@ -164,8 +164,11 @@ def convert(value: object, value_type: ValueType, labels: Mapping[str, int] | No
 
 
 def round_float(value: float, value_type: ValueType) -> float:
-    """`value` as the type's precision holds it."""
-    return float(ctypes.c_float(value).value) if value_type.dtype == np.dtype("<f4") else float(value)
+    """`value` as the type's precision holds it; infinite where it is too large for that."""
+    try:
+        return float(ctypes.c_float(value).value) if value_type.dtype == np.dtype("<f4") else float(value)
+    except OverflowError:  # an int of hundreds of digits
+        return math.inf if value > 0 else -math.inf
 
 
 def kind_of(value: object) -> str:
@@ -288,6 +291,8 @@ def _check_range(low: int, high: int, value_type: ValueType) -> None:
     bounds = np.iinfo(value_type.dtype)
     if low < bounds.min or high > bounds.max:
         outside = low if low < bounds.min else high
+        if abs(outside) >= 1 << 64:
+            raise ConversionError(f"the number does not fit in {bounds.bits} bits")
         raise ConversionError(f"{outside} does not fit in {bounds.bits} bits")
 
 

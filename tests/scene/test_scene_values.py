@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -158,3 +159,38 @@ def test_lerp() -> None:
     assert lerp("a", "b", 1.0) == "b"
     assert lerp(1.0, 3.0, 2.0) == 5.0
     np.testing.assert_array_equal(lerp(np.zeros((4, 4)), MATRIX, 0.5), MATRIX / 2)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "stored"),
+    [
+        ("double", "9" * 400, math.inf),
+        ("float", "-" + "9" * 4400, -math.inf),
+        ("float", 10**400, math.inf),
+        ("floatVector", [-(10**400)], [-math.inf]),
+        ("long", "9223372036854775807", (1 << 63) - 1),
+        ("long", "-9223372036854775808", -(1 << 63)),
+        ("int", "0xffffffffffffffff", -1),
+        ("double", "0x" + "f" * 5000, -1.0),
+    ],
+)
+def test_numbers_too_long_for_64_bits_are_read_as_lua_reads_them(type_name: str, value: object, stored: object) -> None:
+    converted = convert(value, TYPES[type_name])
+    assert (converted.tolist() if isinstance(converted, np.ndarray) else converted) == stored
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 400, 10**5000, "9223372036854775808", "\u0661", "1_0", "0x"],
+    ids=["text", "int", "just too large", "other digits", "underscore", "no digits"],
+)
+def test_numbers_that_no_integer_holds(value: object) -> None:
+    with pytest.raises(ConversionError):
+        convert(value, TYPES["long"])
+
+
+def test_any_nan_is_the_same() -> None:
+    quiet, other = (np.frombuffer(struct.pack("<QQ", 1 << 62, bits), "f8") for bits in (0x7FF8 << 48, 0xFFF9 << 48))
+    assert same(quiet, other)
+    assert not same(quiet, other[::-1])
+    assert not same(np.array([0.0, math.nan]), np.array([-0.0, math.nan]))

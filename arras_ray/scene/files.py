@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from arras_ray.errors import OutputError, SceneError
 from arras_ray.output_file import refusing, replacing
@@ -92,10 +93,30 @@ def _read(
     limits: Limits | None,
     print_line: Callable[[str], None],
 ) -> None:
-    sources = [(str(path), _load(Path(path))) for path in paths]
+    sources = [Source(str(path), load(Path(path)), Path(path).parent) for path in paths]
+    read_sources(context, sources, strict, variables, limits, print_line)
+
+
+class Source(NamedTuple):
+    """A scene file that was loaded. folder: what its `dofile` can reach."""
+
+    file: str
+    data: bytes
+    folder: Path | None = None
+
+
+def read_sources(
+    context: SceneContext,
+    sources: Iterable[Source],
+    strict: bool,
+    variables: Mapping[str, str],
+    limits: Limits | None,
+    print_line: Callable[[str], None],
+) -> None:
+    """Read scene files, as `read_scene` does, into a context that is not committed. Raises SceneError."""
     first_warning = len(context.warnings)
     reader: RdlaReader | None = None
-    for file, source in sources:
+    for file, source, folder in sources:
         if file.lower().endswith(RDLB):
             context.files.append(file)
             rdlb.decode(source, context, file)
@@ -104,7 +125,7 @@ def _read(
             reader = RdlaReader(context, limits or Limits(), print_line)
             for name, expression in variables.items():
                 reader.assign(name, expression)
-        reader.run(source, file)
+        reader.run(source, file, folder)
     skipped = context.warnings[first_warning:]
     if strict and skipped:
         first, others = skipped[0], len(skipped) - 1
@@ -118,10 +139,13 @@ def _read(
         )
 
 
-def _load(path: Path) -> bytes:
+def load(path: Path, data: bytes | None = None) -> bytes:
+    """What is in a scene file; `data` is what would be in it where there is none. Raises SceneError."""
     suffix = path.suffix.lower()
     if suffix not in (RDLA, RDLB):
         raise SceneError(f"not a scene file: its name ends in '{suffix}', not '.rdla' or '.rdlb'", file=str(path))
+    if data is not None:
+        return data
     try:
         return path.read_bytes()
     except FileNotFoundError:

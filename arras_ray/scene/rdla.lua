@@ -1,12 +1,12 @@
 -- The objects of RDLA: constructors, setting and reading attributes, sets, and the strict globals.
--- Arguments: what sandbox.lua returns past run; what rdla_values.lua returns; a table of functions of the reader
--- (rdla.py), which never raise: they give a message where something is wrong.
-local place, raw_metatable, getinfo, serials, values, reader = ...
+-- Arguments: what sandbox.lua returns past guarded; what number_lists.lua returns; what rdla_values.lua returns; the chunk
+-- of packing.lua; a table of functions of the reader (rdla.py), which give a message where something is wrong.
+local place, raw_metatable, getinfo, serials, settle, list_number, list_word, constructors, values, load_packing, reader =
+  ...
 
 local error, math_type, next, pairs, rawset, setmetatable, tostring, type =
     error, math.type, next, pairs, rawset, setmetatable, tostring, type
-local concat, sort, unpack = table.concat, table.sort, table.unpack
-local format, min, pack, rep = string.format, math.min, string.pack, string.rep
+local format, sort, unpack_bytes = string.format, table.sort, string.unpack
 
 local KINDS, SIZES, VALUE, kind_of, metatable_of =
     values.kinds, values.sizes, values.metatables, values.kind_of, values.metatable_of
@@ -70,140 +70,56 @@ local function blur(...)
 end
 
 ---------------------------------------------------------------------------------------------------- values out
--- Lists leave packed: CHUNK numbers at a time, far below Lua's limit of results of one unpack.
-local CHUNK = 240
-local formats = {}
-
-local function packed(letter, values, first, last)
-  local count = last - first + 1
-  local key = letter .. count
-  local fmt = formats[key]
-  if not fmt then
-    fmt = "<" .. rep(letter, count)
-    formats[key] = fmt
-  end
-  return pack(fmt, unpack(values, first, last))
-end
-
-local function pack_all(letter, values, count)
-  local parts = {}
-  for i = 1, count, CHUNK do parts[#parts + 1] = packed(letter, values, i, min(i + CHUNK - 1, count)) end
-  return concat(parts)
-end
-
-local function pack_numbers(list, count)
-  local whole = true
-  for i = 1, count do
-    local kind = math_type(list[i])
-    if kind ~= "integer" then
-      if kind ~= "float" then return nil end
-      whole = false
-    end
-  end
-  if whole then return "integer", pack_all("j", list, count) end
-  return "number", pack_all("d", list, count)
-end
-
-local function pack_values(list, count, metatable, kind)
-  local size = SIZES[kind]
-  local buffer, filled, parts = {}, 0, {}
-  local most = CHUNK // size * size
-  for i = 1, count do
-    local value = list[i]
-    if type(value) ~= "table" or raw_metatable(value) ~= metatable then return nil end
-    for slot = 0, size - 1 do
-      filled = filled + 1
-      buffer[filled] = value[slot]
-    end
-    if filled == most then
-      parts[#parts + 1] = packed("d", buffer, 1, filled)
-      filled = 0
-    end
-  end
-  if filled > 0 then parts[#parts + 1] = packed("d", buffer, 1, filled) end
-  return kind, concat(parts)
-end
-
-local function pack_texts(list, count)
-  for i = 1, count do
-    if type(list[i]) ~= "string" then return nil end
-  end
-  return "string", pack_all("s4", list, count)
-end
-
-local function pack_objects(list, count)
-  local numbers = {}
-  for i = 1, count do
-    local kind = kind_of(list[i])
-    if kind ~= "SceneObject" and kind ~= "undef" then return nil, i end
-    numbers[i] = ids[list[i]] or 0
-  end
-  return "object", pack_all("j", numbers, count)
-end
-
--- kind and payload of anything but lists, binds and blurs
-local function encode(value)
-  local kind = kind_of(value)
-  if SIZES[kind] then return kind, packed("d", value, 0, SIZES[kind] - 1) end
-  if kind == "SceneObject" then return "object", ids[value] end
-  if kind == "undef" then return "object", 0 end
-  if kind == "number" or kind == "string" or kind == "boolean" then return kind, value end
-  return "other", kind
-end
-
-local function encode_list(list)
-  local count = #list
-  local first = list[1]
-  local kind, payload
-  if count == 0 then return "empty" end
-  if math_type(first) then
-    kind, payload = pack_numbers(list, count)
-  elseif type(first) == "table" and SIZES[KINDS[raw_metatable(first)]] then
-    kind, payload = pack_values(list, count, raw_metatable(first), KINDS[raw_metatable(first)])
-  elseif type(first) == "string" then
-    kind, payload = pack_texts(list, count)
-  else
-    kind, payload = pack_objects(list, count)
-  end
-  if kind then return kind, payload end
-  local flat = {}   -- mixed kinds: one by one
-  for i = 1, count do flat[2 * i - 1], flat[2 * i] = encode(list[i]) end
-  return "mixed", flat
-end
-
--- form, then its arguments: "value" kind payload; "list" kind payload; "blur" kind payload kind payload
-local function encode_any(value)
-  local kind = kind_of(value)
-  if kind == "table" then return "list", encode_list(value) end
-  if kind == "blur" then
-    local kind_a, a = encode(value.a)
-    return "blur", kind_a, a, encode(value.b)
-  end
-  return "value", encode(value)
-end
+local pack_texts, pack_objects, encode_any, encode_mixed = load_packing(raw_metatable, values, ids, list_number)
 
 local function set(id, name, value)
+  local target = -1
+  local held, has_value = value, true
+  if kind_of(value) == "bind" then target, held, has_value = value.target, value.value, value.has_value end
   local problem
-  if kind_of(value) == "bind" then
-    if value.has_value then
-      problem = read_set(id, name, value.target, encode_any(value.value))
-    else
-      problem = read_set(id, name, value.target, "none")
-    end
+  if has_value then
+    problem = read_set(id, name, target, encode_any(held))
+    if problem == true then problem = read_set(id, name, target, "list", encode_mixed(held, #held)) end
   else
-    problem = read_set(id, name, -1, encode_any(value))
+    problem = read_set(id, name, target, "none")
   end
-  if problem then read_warn(id, name, problem, place()) end
+  if problem then
+    local fatal = read_warn(id, name, problem, place())
+    if fatal then fail("%s", fatal) end
+  end
 end
 
 ---------------------------------------------------------------------------------------------------- values in
+local function value_at(kind, payload, at)
+  local value = {}
+  for slot = 0, SIZES[kind] - 1 do value[slot], at = unpack_bytes("<d", payload, at) end
+  return setmetatable(value, VALUE[kind]), at
+end
+
 local function decode(kind, payload)
   if kind == "object" then
     if payload == 0 then return undefined end
     return object_of(payload, read_describe(payload))
   end
-  if not SIZES[kind] then return payload end
-  return setmetatable({[0] = payload[1], unpack(payload, 2, SIZES[kind])}, VALUE[kind])
+  if SIZES[kind] then return (value_at(kind, payload, 1)) end
+  return payload
+end
+
+local function decode_list(kind, letter, payload)
+  local list, count, at = {}, 0, 1
+  while at <= #payload do
+    local item
+    if SIZES[kind] then
+      item, at = value_at(kind, payload, at)
+    else
+      item, at = unpack_bytes("<" .. letter, payload, at)
+      item = decode(kind, item)
+      if kind == "boolean" then item = item ~= 0 end
+    end
+    count = count + 1
+    list[count] = item
+  end
+  return list
 end
 
 local function get(id, name)
@@ -211,8 +127,7 @@ local function get(id, name)
   if problem then fail("%s", problem) end
   local value
   if form == "list" then
-    value = {}
-    for i = 1, #a do value[i] = decode(kind, a[i]) end
+    value = decode_list(kind, a, b)
   elseif form == "blur" then
     value = blur(decode(kind, a), decode(kind, b))
   else
@@ -224,6 +139,7 @@ end
 
 ---------------------------------------------------------------------------------------------------- object syntax
 local function mass_set(id, attributes)
+  settle(attributes)
   local keys, count = {}, 0
   for key in next, attributes do
     if type(key) ~= "string" then
@@ -237,6 +153,7 @@ local function mass_set(id, attributes)
 end
 
 local function length_with_holes(row)
+  settle(row)
   local last = 0
   for key in next, row do
     if math_type(key) == "integer" and key > last then last = key end
@@ -395,6 +312,7 @@ local function type_of(...)
 end
 
 for name, word in next, values.words do globals[name] = word end
+for kind in next, SIZES do constructors[kind] = values.words[kind] end
 for name, word in next, {
   bind = bind, blur = blur, undef = undef, udim = udim, SceneClass = SceneClass, SceneObject = SceneObject,
   rawset = safe_rawset, type = type_of,
@@ -408,6 +326,8 @@ setmetatable(globals, {
   __index = function(_, name)
     -- lupa looks for debug.traceback whenever it calls Lua; it must find nothing, rather than an error or a scene's own
     if declared[name] or name == "debug" then return nil end
+    if name == "__number_list" then return list_word end
+    if type(name) ~= "string" then fail("a global variable's name is a string, not a %s", kind_of(name)) end
     local class, problem = read_class(name)
     if not class then fail("%s", problem) end
     local make = constructor(class)

@@ -51,7 +51,7 @@ class Wishes:
 
 @dataclass
 class Starter:
-    """Starts renders of one scene: `prepare`, then `start` for each. What it opens is closed by `stack`."""
+    """Starts renders: `prepare`, then `start` for each. What it opens is closed by `stack`."""
 
     wishes: Wishes
     report: Report
@@ -69,7 +69,7 @@ class Starter:
     def start(self, message: RDLMessage, resume: Checkpoint | None = None) -> RenderHandle:
         """Render this scene, going on from a checkpoint of it; returns once the render is under way.
 
-        May be called again with the same arguments once the render is closed.
+        May be called again once the render is closed.
         """
         raise NotImplementedError
 
@@ -78,6 +78,8 @@ class LocalStarter(Starter):
     """In this process, without Ray."""
 
     _engine: Engine | None = None
+    _message: RDLMessage | None = None
+    """What the engine is for."""
 
     def prepare(self) -> None:
         """Say which options have no meaning here."""
@@ -102,9 +104,9 @@ class LocalStarter(Starter):
         threads = self.wishes.threads or self.wishes.num_cores or usable_cores()
         self.asked_at = self.ready_at = time.monotonic()
         self.told.step("flattening")
-        if self._engine is None:
+        if self._engine is None or self._message is not message:
             loaded = interruptible(lambda: engine_room.load(message, threads=threads))
-            self._engine = self.stack.enter_context(closing(loaded))
+            self._engine, self._message = self.stack.enter_context(closing(loaded)), message
         engine = self._engine
         self.told.warnings(engine.warnings)
         interruptible(lambda: engine_room.warm(lambda _: self.told.step("compiling")))

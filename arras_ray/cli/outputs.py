@@ -37,6 +37,14 @@ def chosen_outputs(given: Sequence[str], from_scene: str, scene: str) -> list[Pa
     return paths
 
 
+def numbered(path: Path, number: int) -> Path:
+    """The path of one of several pictures: with its number in the place of each run of `#`, else before the ending."""
+    from arras_ray.scene import frame_path
+
+    name = path.name if "#" in path.name else f"{path.stem}.####{path.suffix}"
+    return path.with_name(frame_path(name, number))
+
+
 def check_outputs(paths: Sequence[Path]) -> None:
     """Raise OutputError now if one of them could not be written at the end."""
     from arras_ray.image import check_writable

@@ -47,6 +47,11 @@ DEBUG_LEVEL = 4
 @picture_options
 @reading_options
 @click.option(
+    "--delta-frames",
+    is_flag=True,
+    help="A picture of the scene without its --delta files and one after each, numbered: out.0000.exr, out.0001.exr.",
+)
+@click.option(
     "--time",
     "time_limit",
     type=click.FloatRange(min=0, min_open=True),
@@ -133,6 +138,7 @@ def render(
     as_json: bool,
     quiet: bool,
     reading: Reading,
+    delta_frames: bool,
     **spelled: Any,
 ) -> int:
     """Render a scene and write the picture.
@@ -173,6 +179,7 @@ def render(
         labels=labels(given),
         remarks=(*told, *without_effect(given)),
         benchmark="benchmark" in given,
+        delta_frames=delta_frames,
     )
     log_level = given.get("log_level")
     if settings is not None and log_level is not None and log_level >= DEBUG_LEVEL:

@@ -17,12 +17,12 @@ from arras_ray.cli.handle import failure_of
 from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.keeping import Keeping, going_on, refuse_other_render
 from arras_ray.cli.options import as_arguments
-from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
+from arras_ray.cli.outputs import check_outputs, chosen_outputs, numbered, write_outputs
 from arras_ray.cli.reading import Reading, grouped
 from arras_ray.cli.report import Report
 from arras_ray.cli.summary import Summary, in_order
 from arras_ray.cli.watch import LONGEST_WAIT, Told, stop, watch
-from arras_ray.errors import ArrasRayError, Interrupted, OutputError, RenderError
+from arras_ray.errors import ArrasRayError, Interrupted, OutputError, RenderError, UsageError
 from arras_ray.versions import versions
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class RenderJob:
     """What a command line asked for. chosen: the overrides of RDLMessage.options. reading: how the scenes are read.
     labels: more metadata of the EXR. remarks: what is to be said about the command line. benchmark: time the frames,
-    and those of a second render."""
+    and those of a second render. delta_frames: a picture of the scene without its deltas, and one after each."""
 
     scenes: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -49,12 +49,15 @@ class RenderJob:
     labels: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     benchmark: bool = False
+    delta_frames: bool = False
 
     def run(self, report: Report, interrupt: Interrupt) -> int:
         """Do it all; return the exit code. Everything that was started has ended on return, and on an error."""
         told = Told(report)
         report.start(__version__, list(self.scenes), self.engine)
         told.warnings(self.remarks)
+        if self.delta_frames and (self.benchmark or self.keeping != Keeping()):
+            raise UsageError("--delta-frames renders several pictures; a checkpoint or --benchmark is of one")
         if self.outputs:
             self._check(chosen_outputs(self.outputs, "", self.scenes[0]))
         self.keeping.check(told)
@@ -66,15 +69,40 @@ class RenderJob:
     def _run(
         self, earlier: Checkpoint | None, report: Report, told: Told, interrupt: Interrupt, stack: ExitStack
     ) -> int:
-        from arras_ray.messages import RDLMessage
-
         kind = LocalStarter if self.engine == "local" else RayStarter
         starter = kind(self.wishes, report, told, interrupt, stack)
         starter.prepare()
-        told.step("reading", " ".join(self.scenes))
+        written: list[Path] = []
+        for number, job in enumerate(self._frames()):
+            if number:
+                told.another_render()
+            summary = job._picture(earlier, starter, number if self.delta_frames else None)
+            written += summary.outputs
+            if summary.exit_code:
+                break
+            if self.delta_frames:
+                report.notice(f"picture {number} of {len(self.reading.deltas)}: {', '.join(map(str, summary.outputs))}")
+        report.done(replace(summary, outputs=written))
+        return summary.exit_code
+
+    def _frames(self) -> list[RenderJob]:
+        """This render, or one for the scene without deltas and one after each of them."""
+        if not self.delta_frames:
+            return [self]
+        deltas = self.reading.deltas
+        return [replace(self, reading=replace(self.reading, deltas=deltas[:n])) for n in range(len(deltas) + 1)]
+
+    def _picture(self, earlier: Checkpoint | None, starter: Starter, number: int | None) -> Summary:
+        """Render and write one picture. number: of the one among several."""
+        from arras_ray.messages import RDLMessage
+
+        report, told, interrupt, stack = starter.report, starter.told, starter.interrupt, starter.stack
+        told.step("reading", " ".join((*self.scenes, *self.reading.deltas)))
         context = interruptible(lambda: self.reading.read(self.scenes))
         told.warnings(grouped(context.warnings))
         paths = chosen_outputs(self.outputs, output_file(context), self.scenes[0])
+        if number is not None:
+            paths = [numbered(path, number) for path in paths]
         self._check(paths)
         message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=self.chosen)
         if earlier is not None:
@@ -105,8 +133,9 @@ class RenderJob:
                 raise type(error)(kept, hint=error.hint, **error.fields) from error
             if interrupted:
                 summary = replace(summary, result="interrupted", exit_code=Interrupted.exit_code)
-        report.done(summary)
-        return summary.exit_code
+        if number is not None:
+            handle.close()
+        return summary
 
     def _render_again(self, starter: Starter, message: RDLMessage, earlier: Checkpoint | None) -> bool:
         """Render once more, for its times; return whether a signal ended it."""

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from command_line import SCENE, Run
 
@@ -13,6 +14,7 @@ from arras_ray.cli.main import cli
 from arras_ray.cli.reading import Edit, Reading, SceneCommand, reading_options
 from arras_ray.cli.scene_command import scene as scene_group
 from arras_ray.errors import SceneError
+from arras_ray.image import read_exr
 from arras_ray.scene import Rgb
 
 OPTIONS = {"--strict", "--delta", "--attr-set", "--attr-bind", "--scene-var", "--rdla-set"}
@@ -134,3 +136,24 @@ def test_a_strict_render_refuses_what_it_would_skip(arras_ray: Run, files: list[
     assert result.returncode == 3
     assert "no attribute named 'radus'" in result.stderr
     assert not Path("ball.exr").exists()
+
+
+def test_delta_frames_are_a_picture_before_the_deltas_and_one_after_each(arras_ray: Run, files: list[str]) -> None:
+    for name, width in (("wide.rdla", 20), ("wider.rdla", 30)):
+        Path(name).write_text(f'SceneVariables {{ ["image_width"] = {width} }}', encoding="utf-8")
+    deltas = ("--delta", "wide.rdla", "--delta", "wider.rdla", "--delta-frames")
+    small = ("--engine", "local", "--spp", 1, "--scene-var", "image_height", 10)
+    result = arras_ray("render", "ball.rdla", *small, *deltas, "-o", "one.exr", "-o", "two.##.png")
+    assert result.returncode == 0, result.stderr
+    alone = arras_ray("render", "ball.rdla", *small, "--delta", "wide.rdla", "-o", "alone.exr")
+    assert alone.returncode == 0, alone.stderr
+    pictures = [read_exr(f"one.{number:04}.exr")[0] for number in range(3)]
+    assert [picture.shape[1] for picture in pictures[1:]] == [20, 30]
+    np.testing.assert_array_equal(pictures[1], read_exr("alone.exr")[0])
+    assert sorted(path.name for path in Path().glob("two.*")) == ["two.00.png", "two.01.png", "two.02.png"]
+
+
+def test_delta_frames_have_no_checkpoint(arras_ray: Run, files: list[str]) -> None:
+    result = arras_ray("render", "ball.rdla", "--engine", "local", "--delta-frames", "--checkpoint", "c.exr")
+    assert result.returncode == 2
+    assert "a checkpoint or --benchmark is of one" in result.stderr

@@ -66,6 +66,13 @@ FAVOURITES = [
     "UserData", "NormalDisplacement", "IntensityLightFilter", "PerspectiveCamera", "OrthographicCamera",
     "ShadowReceiverSet", "RdlMeshGeometry", "RenderOutput", "Joint", *WITH_ROWS, "Layer",
 ]  # fmt: skip
+STAGE = [
+    ("g", "SphereGeometry"), ("h", "BoxGeometry"), ("m", "DwaBaseMaterial"), ("v", "BaseVolume"), ("l", "RectLight"),
+    ("d", "NormalDisplacement"), ("filters", "LightFilterSet"), ("lights", "LightSet"), ("shadows", "ShadowSet"),
+    ("receivers", "ShadowReceiverSet"), ("layer", "Layer"), ("trace", "TraceSet"), ("c2", "PerspectiveCamera"),
+    ("i", "ImageMap"),
+]  # fmt: skip
+"""What rows of a layer are made of, and a bound attribute; in half of all scenes."""
 METADATA_TYPES = ["box2i", "chromaticities", "string", "m44f", "v3i"]
 VARIABLES = "__SceneVariables__"
 
@@ -82,28 +89,38 @@ Step = tuple[Any, ...]
 
 # --- values
 
-_SINGLES = [0.0, -0.0, 1.0, 0.1, 1 / 3, 16777217.0, 1e-45, 1.1754942e-38, 3.4028234663852886e38, 1e10, -123456.79]
-_DOUBLES = [*_SINGLES, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 2.0**53 + 2, 1e17, -(2.0**63), 1e-5]
-_NO_NUMBERS = [float("nan"), -float("nan"), float("inf"), -float("inf")]
-SINGLES = st.sampled_from(_SINGLES + _NO_NUMBERS) | st.floats(width=32)
-DOUBLES = st.sampled_from(_DOUBLES + _NO_NUMBERS) | st.floats()
-_EDGES = [0, 1, -1, 255, 63, 64, (1 << 31) - 1, -(1 << 31)]
-INTS = st.sampled_from(_EDGES) | st.integers(-(1 << 31), (1 << 31) - 1)
-_LONG_EDGES = [(1 << 63) - 1, -(1 << 63), -(1 << 63) + 1, 1 << 31, 1 << 53, (1 << 53) + 1]
-LONGS = st.sampled_from(_EDGES + _LONG_EDGES) | st.integers(-(1 << 63), (1 << 63) - 1)
+_SINGLES = [
+    0.0, -0.0, 1.0, 0.1, 1 / 3, 16777217.0, 1e-45, 1.1754942e-38, 3.4028234663852886e38, 1e10, -123456.79,
+    0.11898497492074966, 122.05997467041016, float("nan"), -float("nan"), float("inf"), -float("inf"),
+]  # fmt: skip
+_INTS = [0, 1, -1, 255, 63, 64, (1 << 31) - 1, -(1 << 31)]
+
+EDGES: dict[str, list[Any]] = {
+    "bool": [True, False],
+    "int": _INTS,
+    "long": [*_INTS, (1 << 63) - 1, -(1 << 63), -(1 << 63) + 1, 1 << 31, 1 << 53, (1 << 53) + 1],
+    "float": _SINGLES,
+    "double": [
+        *_SINGLES, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 2.0**53 + 2, 1e17, -(2.0**63), 1e-5,
+        0.1 + 0.2,
+    ],
+    "string": [
+        "", '"', "\\", "'", "\n", "\r\n", "\0", "\0001", "\x7f", "]]", "--", "\\n", "\x1a", "\x85", "é", "\udcff",
+        "a" * 300,
+    ],
+}  # fmt: skip
+"""Values at the edges of their types, and those that text easily loses."""
 
 
 def _any_bytes(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-STRINGS = (
-    st.text(max_size=6)
-    | st.binary(max_size=6).map(_any_bytes)
-    | st.sampled_from(
-        ['"', "\\", "'", "\n", "\r\n", "\0", "\0001", "\x7f", "]]", "--", "\\n", "\x1a", "é", "\udcff", "a" * 300]
-    )
-)
+SINGLES = st.sampled_from(EDGES["float"]) | st.floats(width=32)
+DOUBLES = st.sampled_from(EDGES["double"]) | st.floats()
+INTS = st.sampled_from(EDGES["int"]) | st.integers(-(1 << 31), (1 << 31) - 1)
+LONGS = st.sampled_from(EDGES["long"]) | st.integers(-(1 << 63), (1 << 63) - 1)
+STRINGS = st.sampled_from(EDGES["string"]) | st.text(max_size=6) | st.binary(max_size=6).map(_any_bytes)
 NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=3) | STRINGS.filter(bool)
 
 
@@ -162,17 +179,23 @@ def scenes(draw: st.DrawFn, most: int = 8, rows: Classes = ALL_CLASSES) -> list[
     if "EveryType" in rows.rows:
         classes |= st.just("EveryType")
     pairs = draw(st.lists(st.tuples(classes, NAMES), max_size=most, unique_by=lambda pair: pair[1]))
-    made = {VARIABLES: "SceneVariables", **{name: kind for kind, name in pairs}}
     steps: list[Step] = [("create", kind, name) for kind, name in pairs]
-    steps += draw(changes(made, rows, most=2 * len(made)))
-    return steps
+    if draw(st.booleans()):
+        steps = [("create", kind, name) for name, kind in draw(st.permutations(STAGE))]
+        steps += [("create", kind, name) for kind, name in pairs if name not in dict(STAGE)]
+        steps += [("bind", "m", "albedo", "i"), ("members", "lights", ["l"]), ("row", "trace", "g", "a", [])]
+        steps.append(("row", "layer", "g", "", ["m", "lights", "d"]))
+    return steps + draw(changes(made_by(steps), rows, most=2 * most))
 
 
 @st.composite
 def changes(draw: st.DrawFn, made: dict[str, str], rows: Classes = ALL_CLASSES, most: int = 6) -> list[Step]:
     """Steps that change some of the objects there are; made: class by name."""
     steps: list[Step] = []
-    for name in draw(st.lists(st.sampled_from(list(made)), max_size=most)):
+    names = st.sampled_from(list(made))
+    if with_rows := [name for name, kind in made.items() if kind in WITH_ROWS]:
+        names |= st.sampled_from(with_rows)
+    for name in draw(st.lists(names, max_size=most)):
         steps += _change(draw, name, made, rows)
     return steps
 
@@ -186,7 +209,14 @@ def changed_scenes(draw: st.DrawFn, new_objects: int = 2) -> tuple[list[Step], l
     pairs = draw(st.lists(new_one, max_size=new_objects, unique_by=lambda pair: pair[1]))
     new = {name: kind for kind, name in pairs if name not in made}
     then: list[Step] = [("create", kind, name) for name, kind in new.items()]
-    return first, then + draw(changes(made | new))
+    return first, then + draw(_takings_back(first)) + draw(changes(made | new))
+
+
+def _takings_back(steps: Sequence[Step]) -> st.SearchStrategy[list[Step]]:
+    """Some bindings ended and sets emptied, which chance seldom hits on."""
+    back: list[Step] = [("bind", *step[1:3], None) for step in steps if step[0] == "bind"]
+    back += [("members", step[1], []) for step in steps if step[0] in ("members", "add")]
+    return st.lists(st.sampled_from(back), max_size=2) if back else st.just([])
 
 
 def made_by(steps: Sequence[Step]) -> dict[str, str]:
@@ -218,6 +248,8 @@ def _change(draw: st.DrawFn, name: str, made: dict[str, str], classes: Classes) 
         return steps
     steps = []
     names = st.sampled_from(classes.names(kind) or [""])  # some classes have no attributes
+    if kind == "SceneVariables":
+        names = st.sampled_from(["camera", "layer"]) | names  # what decides through what a scene is seen
     for attribute in draw(st.lists(names, min_size=1, max_size=3)) if classes.names(kind) else ():
         row = classes.attribute(kind, attribute)
         # MoonRay's reader takes no such set as a value

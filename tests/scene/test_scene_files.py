@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from generated_scenes import ALL_CLASSES, ALL_SCHEMA, Step, apply, build, changed_scenes, plain, scenes
+from generated_scenes import ALL_CLASSES, ALL_SCHEMA, BASES, EDGES, Step, apply, build, changed_scenes, plain, scenes
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from plain_scene import CLASSES, Wrong, completed
+from plain_scene import CLASSES, SIZES, Wrong, completed
 from rdla_checker import read_rdla
 from rdlb_checker import read_rdlb
 
@@ -96,6 +96,28 @@ def test_rdlb_gives_the_scene_back_and_a_second_reader_agrees(steps: list[Step],
     assert back == context
     assert [item.name for item in back] == [item.name for item in context]
     assert to_rdlb(back, style) == data
+
+
+def test_every_edge_of_every_type_comes_back() -> None:
+    context = SceneContext(ALL_SCHEMA)
+    for base, values in EDGES.items():
+        for number, value in enumerate(values):
+            item = context.create("EveryType", f"{base} {number}")
+            item.set(f"{base} ", value)
+            item.set_blur(f"{base} m", value, values[0])
+            item.set(f"{base}Vector", [value, *values])
+    for kind, size in SIZES.items():
+        for base, type_name in (("float", kind if kind[:3] == "Rgb" else f"{kind}f"), ("double", f"{kind}d")):
+            values = EDGES[base]
+            rows = np.array([(values[k:] + values)[:size] for k in range(len(values))])
+            if type_name in BASES:
+                shape = (-1, 4, 4) if kind == "Mat4" else (-1, size)
+                context.create("EveryType", type_name).set(f"{type_name}Vector", rows.reshape(shape))
+    source, data = to_rdla(context), to_rdlb(context)
+    assert completed(read_rdla(source, classes=ALL_CLASSES), ALL_CLASSES) == plain(context)
+    assert completed(read_rdlb(data, classes=ALL_CLASSES), ALL_CLASSES) == plain(context)
+    assert read(("rdla", source)) == context
+    assert read(("rdlb", data)) == context
 
 
 @many(20)

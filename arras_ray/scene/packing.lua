@@ -1,8 +1,8 @@
 -- Values of scene programs as what goes to Python: numbers, strings, and lists as bytes.
 -- Arguments: raw_metatable of sandbox.lua; what rdla_values.lua returns; ids (object -> its number); list_number of
--- number_lists.lua.
+-- number_lists.lua; contents (blur -> its two values).
 -- Returns pack_texts(list, count), pack_objects(list, count), encode_any(value), encode_mixed(list, count).
-local raw_metatable, values, ids, list_number = ...
+local raw_metatable, values, ids, list_number, contents = ...
 
 local math_type, type = math.type, type
 local concat, unpack = table.concat, table.unpack
@@ -133,8 +133,8 @@ local function encode_any(value)
   local kind = kind_of(value)
   if kind == "table" then return "list", encode_list(value) end
   if kind == "blur" then
-    local kind_a, a = encode(value.a)
-    return "blur", kind_a, a, encode(value.b)
+    local kind_a, a = encode(contents[value][1])
+    return "blur", kind_a, a, encode(contents[value][2])
   end
   return "value", encode(value)
 end

@@ -25,6 +25,7 @@ local ids = serials          -- object -> its number, counting from 1
 local objects = {}           -- number -> object
 local names = {}             -- number -> Class("name"), for messages
 local calls = {}             -- number -> what calling it means: "members", "pairs", "layer", "metadata" or nil
+local contents = setmetatable({}, {__mode = "k"})   -- bind or blur -> what it holds, out of a program's reach
 local undefined = setmetatable({}, UNDEF)
 
 local function object_of(id, call, name)
@@ -51,7 +52,9 @@ local function bind(...)
     fail("bad argument #1 to 'bind' (SceneObject expected, got %s)", kind)
   end
   if kind_of(value) == "bind" then fail("bad argument #2 to 'bind' (a bind cannot hold another)") end
-  return setmetatable({target = ids[target] or 0, value = value, has_value = value ~= nil}, BIND)
+  local made = setmetatable({}, BIND)
+  contents[made] = {target = ids[target] or 0, value = value}
+  return made
 end
 
 local function blur(...)
@@ -66,18 +69,20 @@ local function blur(...)
   if kind_a ~= kind_b and not references then
     fail("bad arguments to 'blur' (%s and %s; both must be of one type)", kind_a, kind_b)
   end
-  return setmetatable({a = a, b = b}, BLUR)
+  local made = setmetatable({}, BLUR)
+  contents[made] = {a, b}
+  return made
 end
 
 ---------------------------------------------------------------------------------------------------- values out
-local pack_texts, pack_objects, encode_any, encode_mixed = load_packing(raw_metatable, values, ids, list_number)
+local pack_texts, pack_objects, encode_any, encode_mixed = load_packing(raw_metatable, values, ids, list_number, contents)
 
 local function set(id, name, value)
   local target = -1
-  local held, has_value = value, true
-  if kind_of(value) == "bind" then target, held, has_value = value.target, value.value, value.has_value end
+  local held, is_bind = value, kind_of(value) == "bind"
+  if is_bind then target, held = contents[value].target, contents[value].value end
   local problem
-  if has_value then
+  if not is_bind or held ~= nil then
     problem = read_set(id, name, target, encode_any(held))
     if problem == true then problem = read_set(id, name, target, "list", encode_mixed(held, #held)) end
   else
@@ -265,7 +270,6 @@ function OBJECT.__len(object)
   return read_size(id)
 end
 function OBJECT.__tostring(object) return names[ids[object]] end
-function OBJECT.__pairs() fail("bad argument #1 to 'pairs' (table expected, got SceneObject)") end
 
 ---------------------------------------------------------------------------------------------------- globals
 local classes = {}   -- SceneClass values: metatable-bearing table -> class name
@@ -306,6 +310,14 @@ local function safe_rawset(t, name, value)
 end
 
 -- Values and objects are no tables to a scene.
+local function for_tables(name, f)
+  return function(...)
+    local kind = KINDS[raw_metatable((...))]
+    if kind then fail("bad argument #1 to '%s' (table expected, got %s)", name, kind) end
+    return f(...)
+  end
+end
+
 local function type_of(...)
   local basic = type(...)
   return basic == "table" and KINDS[raw_metatable((...))] and "userdata" or basic
@@ -315,7 +327,8 @@ for name, word in next, values.words do globals[name] = word end
 for kind in next, SIZES do constructors[kind] = values.words[kind] end
 for name, word in next, {
   bind = bind, blur = blur, undef = undef, udim = udim, SceneClass = SceneClass, SceneObject = SceneObject,
-  rawset = safe_rawset, type = type_of,
+  next = for_tables("next", next), rawget = for_tables("rawget", globals.rawget),
+  rawlen = for_tables("rawlen", globals.rawlen), rawset = for_tables("rawset", safe_rawset), type = type_of,
 } do globals[name] = word end
 globals.SceneVariables = create("SceneVariables", "__SceneVariables__")
 

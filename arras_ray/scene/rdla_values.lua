@@ -22,6 +22,9 @@ local FIELDS = {
 
 local function metatable_of(kind)
   local metatable = {__metatable = kind, __name = kind}
+  function metatable.__len() fail("a %s has no length", kind) end
+  function metatable.__newindex() fail("a %s cannot be changed; make a new one", kind) end
+  function metatable.__pairs() fail("bad argument #1 to 'pairs' (table expected, got %s)", kind) end
   KINDS[metatable] = kind
   return metatable
 end
@@ -40,10 +43,8 @@ for kind, fields in next, FIELDS do
     if slot then return value[slot] end
     fail("%s has no component '%s'", kind, tostring(key))
   end
-  function metatable.__newindex() fail("a %s cannot be changed; make a new one", kind) end
-  function metatable.__pairs() fail("bad argument #1 to 'pairs' (table expected, got %s)", kind) end
   function metatable.__tostring(value)
-    return kind .. "(" .. concat(value, ", ", 0, SIZES[kind] - 1) .. ")"
+    return kind .. "(" .. concat({unpack(value, 0, SIZES[kind] - 1)}, ", ") .. ")"
   end
 end
 

@@ -245,6 +245,8 @@ def parse_number(text: str) -> int | float | None:
         return None
     text = text.strip()
     if "x" in text.lower():
+        if set(text.lower()) & set(".p"):
+            return _hexadecimal(text)
         # as many bits as an integer has, the lowest ones
         bits = int(text, 16) & 0xFFFF_FFFF_FFFF_FFFF
         return bits - (bits >> 63 << 64)
@@ -255,7 +257,10 @@ def parse_number(text: str) -> int | float | None:
     return number
 
 
-_NUMERAL = re.compile(r"\s*[+-]?(0[xX][0-9a-fA-F]+|(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)\s*", re.ASCII)
+_NUMERAL = re.compile(
+    r"\s*[+-]?(?:(?P<hex>0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?\d+)?)|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*",
+    re.ASCII | re.IGNORECASE,
+)
 
 _MOST_DIGITS = 1000
 """Of a number Python is to read digit by digit; an integer of more does not fit in 64 bits, or begins with zeros."""
@@ -274,6 +279,13 @@ def _to_number(value: object) -> int | float:
     if number is not None:
         return number
     raise _refuse(value, "a number")
+
+
+def _hexadecimal(text: str) -> float:
+    try:
+        return float.fromhex(text)
+    except OverflowError:
+        return -math.inf if text.startswith("-") else math.inf
 
 
 def _to_int(value: object, value_type: ValueType) -> int:

@@ -1,5 +1,6 @@
 """RDL2 scenes: schema, contexts, RDLA and RDLB in and out, deltas. Knows no renderer and no Ray."""
 
+from arras_ray.scene.apart import read_scene_apart
 from arras_ray.scene.assets import Asset, assets, frame_path
 from arras_ray.scene.context import SceneContext, SceneWarning
 from arras_ray.scene.delta import Delta
@@ -42,6 +43,7 @@ __all__ = [
     "load_schema",
     "read_delta",
     "read_scene",
+    "read_scene_apart",
     "set_from_text",
     "value_from_text",
     "write_delta",

@@ -30,9 +30,9 @@ def read_scene(
     """Read .rdla and .rdlb files, in order, into one scene; the programs run in one Lua state.
 
     strict: a value that is skipped is an error. variables: Lua expressions by the global they are assigned to before
-    the first program runs. limits: of all programs together. print_line gets what they print. What was skipped stands
-    in the context's `warnings`. The scene is committed: its `delta` is what is changed from then on. Raises SceneError
-    with file and line, or offset.
+    the first program runs. limits: of all programs together. print_line gets what they print; their `dofile` opens
+    files in the folder of their own file and below. What was skipped stands in the context's `warnings`. The scene is
+    committed: its `delta` is what is changed from then on. Raises SceneError with file and line, or offset.
     """
     if not paths:
         raise SceneError("no scene file was given")

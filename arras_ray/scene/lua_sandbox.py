@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ ROOM = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the programs of one scene may use together. instructions: of the Lua VM; memory: bytes."""
+    """What the programs of one scene may use together.
+
+    instructions: of the Lua VM; memory: bytes in Lua, and again as many that become part of the scene.
+    """
 
     instructions: int = 2_000_000_000
     memory: int = 8 << 30
@@ -84,8 +88,7 @@ class LuaSandbox:
 
     def _library(self, name: str) -> Any:
         """One of this package's own Lua files as a function; what it does is outside the limits."""
-        source = Path(__file__).with_name(name).read_bytes()
-        return self._runtime.compile(source, name=b"=" + name.encode(), mode=b"t")
+        return self._runtime.compile(_library_source(name), name=b"=" + name.encode(), mode=b"t")
 
     def _safe(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The same function, giving False where its results cannot go to Lua, or where it raised (see `_again`)."""
@@ -96,7 +99,7 @@ class LuaSandbox:
             except BaseException as error:
                 self._raised = error
                 return False
-            if self._has_room(results):
+            if results is None or self._has_room(results):
                 return results
             self._kept = results
             return False
@@ -190,6 +193,11 @@ class LuaSandbox:
 
 # what Lua puts before the message of an error in a function of this package's own Lua files
 _LIBRARY_PLACE = re.compile(r"^\w+\.lua:\d+: ")
+
+
+@cache
+def _library_source(name: str) -> bytes:
+    return Path(__file__).with_name(name).read_bytes()
 
 
 def _readable(text: bytes) -> str:

@@ -1,12 +1,13 @@
 -- The objects of RDLA: constructors, setting and reading attributes, sets, and the strict globals.
 -- Arguments: what sandbox.lua returns past guarded; what number_lists.lua returns; what rdla_values.lua returns; the chunk
 -- of packing.lua; a table of functions of the reader (rdla.py), which give a message where something is wrong.
-local place, raw_metatable, getinfo, serials, settle, list_number, list_word, constructors, values, load_packing, reader =
-  ...
+local place, raw_metatable, getinfo, serials, originals, settle, list_number, list_word, constructors, values,
+  load_packing, reader = ...
 
-local error, math_type, next, pairs, rawset, setmetatable, tostring, type =
-    error, math.type, next, pairs, rawset, setmetatable, tostring, type
-local format, sort, unpack_bytes = string.format, table.sort, string.unpack
+local error, math_type, pairs, rawset, setmetatable, tostring, type =
+    error, math.type, pairs, rawset, setmetatable, tostring, type
+local next, sort = originals.next, originals.sort
+local format, unpack_bytes = string.format, string.unpack
 
 local KINDS, SIZES, VALUE, kind_of, metatable_of =
     values.kinds, values.sizes, values.metatables, values.kind_of, values.metatable_of
@@ -327,7 +328,7 @@ for name, word in next, values.words do globals[name] = word end
 for kind in next, SIZES do constructors[kind] = values.words[kind] end
 for name, word in next, {
   bind = bind, blur = blur, undef = undef, udim = udim, SceneClass = SceneClass, SceneObject = SceneObject,
-  next = for_tables("next", next), rawget = for_tables("rawget", globals.rawget),
+  next = for_tables("next", globals.next), rawget = for_tables("rawget", globals.rawget),
   rawlen = for_tables("rawlen", globals.rawlen), rawset = for_tables("rawset", safe_rawset), type = type_of,
 } do globals[name] = word end
 globals.SceneVariables = create("SceneVariables", "__SceneVariables__")

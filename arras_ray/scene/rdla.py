@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from arras_ray.errors import SceneError
 from arras_ray.scene.context import SceneContext, SceneWarning
 from arras_ray.scene.lua_sandbox import Limits, LuaSandbox, print_to_stderr
 from arras_ray.scene.number_lists import NumberList, take_out
+from arras_ray.scene.packing import items, texts, to_bytes, to_text
 from arras_ray.scene.program_folder import ProgramFolder
 from arras_ray.scene.scene_object import BEGIN, END, SceneObject
 from arras_ray.scene.sets import Layer, MemberSet, Metadata, TraceSet
@@ -112,10 +113,10 @@ class RdlaReader:
                 hint="a name is made of letters, digits and _, begins with no digit and is no word of Lua",
             )
         # a program that is one return statement can hold no other statement
-        value = _bytes(f"({expression}\n)")
+        value = to_bytes(f"({expression}\n)")
         if problem := self._lua.check(b"return " + value):
             raise SceneError(f"'{expression}' is not one Lua expression: {problem}", hint="give one value", file=file)
-        self.run(_bytes(name) + b" = " + value, file)
+        self.run(to_bytes(name) + b" = " + value, file)
 
     def _add_file(self, file: str) -> int:
         """A file that is read; gives the number of its chunk, from 1."""
@@ -137,14 +138,14 @@ class RdlaReader:
     def _spend(self, size: int) -> bytes | None:
         """Count bytes that the scene takes; gives the problem if they are too many."""
         self._left -= size
-        return None if self._left >= 0 else _bytes(self._lua.out_of_memory().message)
+        return None if self._left >= 0 else to_bytes(self._lua.out_of_memory().message)
 
     # What follows is called by Lua. Text comes as bytes; a message comes back where something is wrong.
 
     def _open(self, path: bytes) -> tuple[bytes | None, int | bytes]:
         """The program and chunk number of a file that a program opens with dofile."""
         try:
-            source, file = self._folder.read(_text(path), self._left)
+            source, file = self._folder.read(to_text(path), self._left)
             chunk = self._files.index(file) + 1 if file in self._files else self._add_file(file)
             return self._prepared(source, chunk), chunk
         except SceneError as error:
@@ -155,14 +156,14 @@ class RdlaReader:
         if len(self._hints) > 100:
             self._hints.clear()
         self._hints[error.message] = error.hint
-        return _bytes(error.message)
+        return to_bytes(error.message)
 
     def _list_text(self, number: int) -> tuple[bytes, int, int]:
         found, chunk = self._lists[number - 1]
         return bytes(found.text), chunk, found.line
 
     def _class(self, name: bytes) -> tuple[bytes | None, bytes | None]:
-        text = CLASS_ALIASES.get(_text(name), _text(name))
+        text = CLASS_ALIASES.get(to_text(name), to_text(name))
         found = self.context.schema.find(text)
         if found is not None and not found.abstract:
             return name, None
@@ -174,11 +175,11 @@ class RdlaReader:
         return None, self._problem(error)
 
     def _create(self, class_name: bytes, name: bytes) -> tuple[Any, ...]:
-        text = _text(class_name)
-        if problem := self._spend(OBJECT_SIZE + len(name) if _text(name) not in self.context else 0):
+        text = to_text(class_name)
+        if problem := self._spend(OBJECT_SIZE + len(name) if to_text(name) not in self.context else 0):
             return None, problem
         try:
-            made = self.context.create(CLASS_ALIASES.get(text, text), _text(name))
+            made = self.context.create(CLASS_ALIASES.get(text, text), to_text(name))
         except SceneError as error:
             return None, self._problem(error)
         number = self._number(made)
@@ -187,7 +188,7 @@ class RdlaReader:
     def _describe(self, number: int) -> tuple[bytes | None, bytes]:
         target = self._objects[number - 1]
         call = next((call for cls, call in _CALLS.items() if isinstance(target, cls)), None)
-        return call, _bytes(repr(target))
+        return call, to_bytes(repr(target))
 
     def _number(self, target: SceneObject) -> int:
         """The number Lua knows an object by; it counts from 1, as 0 stands for no object."""
@@ -206,7 +207,7 @@ class RdlaReader:
         True asks for the same list again, as a mixed one.
         """
         owner = self._objects[number - 1]
-        text = _text(name)
+        text = to_text(name)
         if problem := self._spend(sum(len(argument) for argument in arguments if isinstance(argument, bytes))):
             return problem
         try:
@@ -217,7 +218,7 @@ class RdlaReader:
             return True
         except SceneError as error:
             message = f"{error.message}; {error.hint}" if error.hint else error.message
-            return _bytes(message)
+            return to_bytes(message)
         return None
 
     def _assign(
@@ -236,13 +237,13 @@ class RdlaReader:
         if kind in (b"number", b"boolean"):
             return payload
         if kind == b"string":
-            return _text(payload)
+            return to_text(payload)
         if kind == b"object":
             return self._object(payload)
         if kind == b"Mat4":
             return np.frombuffer(payload, "<f8").reshape(4, 4)
         if kind == b"other":
-            raise ConversionError(f"a {_text(payload)} cannot be the value of an attribute")
+            raise ConversionError(f"a {to_text(payload)} cannot be the value of an attribute")
         cls = TUPLES[kind.decode()]
         return cls(*np.frombuffer(payload, "<f8").tolist())
 
@@ -258,11 +259,11 @@ class RdlaReader:
                 return found.numbers()
             return self._packed(found.kind, found.data)
         if kind == b"string":
-            return _texts(payload)
+            return texts(payload)
         if kind == b"object":
             return [self._object(number) for number in np.frombuffer(payload, "<i8").tolist()]
         if kind == b"mixed":
-            return [self._element(index, *item) for index, item in enumerate(_items(payload))]
+            return [self._element(index, *item) for index, item in enumerate(items(payload))]
         data = np.frombuffer(payload, "<i8" if kind == b"integer" else "<f8")
         if some_whole and _has_to_be_exact(family, data):
             raise _MixedNumbers
@@ -282,7 +283,7 @@ class RdlaReader:
     def _get(self, number: int, name: bytes) -> tuple[Any, ...]:
         """problem, number of the binding's target or 0, form, kind, then one value or two."""
         owner = self._objects[number - 1]
-        text = _text(name)
+        text = to_text(name)
         try:
             attribute = owner.attribute(text)
         except SceneError as error:
@@ -300,8 +301,8 @@ class RdlaReader:
     def _encode_list(self, value_type: ValueType, value: Any) -> tuple[bytes, bytes]:
         """The letter that Lua's `string.unpack` reads one number or string with, and what it reads from."""
         if value_type.family == "string":
-            texts = map(_bytes, value)
-            return b"s4", b"".join(struct.pack("<I", len(item)) + item for item in texts)
+            encoded = map(to_bytes, value)
+            return b"s4", b"".join(struct.pack("<I", len(item)) + item for item in encoded)
         if value_type.family == "object":
             return b"j", np.array([self._encode(item) for item in value], "<i8").tobytes()
         whole = value_type.family in ("int", "bool")
@@ -313,7 +314,7 @@ class RdlaReader:
         if isinstance(value, SceneObject):
             return self._number(value)
         if isinstance(value, str):
-            return _bytes(value)
+            return to_bytes(value)
         return np.array(value, "<f8").tobytes() if isinstance(value, np.ndarray | tuple) else value
 
     def _members(self, number: int, payload: bytes) -> bytes | None:
@@ -322,12 +323,12 @@ class RdlaReader:
             return problem
         try:
             if isinstance(target, Metadata):
-                texts = _texts(payload)
-                target.replace([(texts[i], texts[i + 1], texts[i + 2]) for i in range(0, len(texts), 3)])
+                cells = texts(payload)
+                target.replace([(cells[i], cells[i + 1], cells[i + 2]) for i in range(0, len(cells), 3)])
             elif isinstance(target, MemberSet):
                 target.add(self._objects[member - 1] for member in np.frombuffer(payload, "<i8").tolist())
         except SceneError as error:
-            return _bytes(error.message)
+            return to_bytes(error.message)
         return None
 
     def _rows(self, number: int, geometry: int, parts: bytes, payload: bytes) -> bytes | None:
@@ -337,13 +338,13 @@ class RdlaReader:
         if problem := self._spend(OBJECT_SIZE + 10 * len(parts)):
             return problem
         try:
-            for part in _texts(parts):
+            for part in texts(parts):
                 if isinstance(target, Layer):
                     target.assign(shape, part, assigned)
                 elif isinstance(target, TraceSet):
                     target.add(shape, part)
         except SceneError as error:
-            return _bytes(error.message)
+            return to_bytes(error.message)
         return None
 
     def _size(self, number: int) -> int:
@@ -359,7 +360,7 @@ class RdlaReader:
             return problem
         file = self._files[chunk - 1] if chunk else self._files[-1]
         owner = self._objects[number - 1]
-        self.context.warn(SceneWarning(_text(message), file, line, owner.name, _text(name)))
+        self.context.warn(SceneWarning(to_text(message), file, line, owner.name, to_text(name)))
         return None
 
 
@@ -379,42 +380,3 @@ class _MixedNumbers(Exception):
 def _has_to_be_exact(family: str, data: np.ndarray) -> bool:
     """Whether floats cannot stand for a list of whole numbers and others: 1 is no 1.0, and 2^53 + 1 no float."""
     return family == "string" or (family == "int" and bool((np.abs(data) >= 2.0**53).any()))
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-_FIXED = {b"integer": struct.Struct("<q"), b"number": struct.Struct("<d"), b"boolean": struct.Struct("<?")}
-_FIXED[b"object"] = _FIXED[b"integer"]
-
-
-def _items(payload: bytes) -> Iterator[tuple[bytes, Any]]:
-    """Kinds and payloads of a mixed list, for `_decode`: Lua packs a kind as s1, then what it stands for."""
-    offset = 0
-    while offset < len(payload):
-        start = offset + 1
-        offset = start + payload[offset]
-        kind = payload[start:offset]
-        if fixed := _FIXED.get(kind):
-            (value,) = fixed.unpack_from(payload, offset)
-            offset += fixed.size
-        else:
-            (length,) = struct.unpack_from("<I", payload, offset)
-            value = payload[offset + 4 : offset + 4 + length]
-            offset += 4 + length
-        yield (b"number" if kind == b"integer" else kind), value
-
-
-def _texts(payload: bytes) -> list[str]:
-    """The strings of Lua's `string.pack` format s4."""
-    texts, offset = [], 0
-    while offset < len(payload):
-        (length,) = struct.unpack_from("<I", payload, offset)
-        texts.append(_text(payload[offset + 4 : offset + 4 + length]))
-        offset += 4 + length
-    return texts

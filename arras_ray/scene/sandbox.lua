@@ -3,8 +3,8 @@
 -- and its chunk number, or nil and what is wrong; again(), see `guarded`; limit in VM instructions; step between two looks
 -- at it;
 -- settle(value), which makes a table of a list that is none yet; the chunks of patterns.lua and c_functions.lua.
--- Returns run(source, chunk), check(source), guarded(f), place(), raw_metatable(value), getinfo and serials (object -> its place in
--- pairs).
+-- Returns run(source, chunk), check(source), guarded(f), place(), raw_metatable(value), getinfo, serials (object -> its place in
+-- pairs) and a table of functions as Lua has them, which are charged for nothing.
 local tick, print_line, open, again, limit, step, settle, load_patterns, load_c_functions = ...
 
 local error, getmetatable, next, pcall, rawget, rawlen, rawset, select, setmetatable, tostring, type, xpcall =
@@ -247,4 +247,4 @@ for name, f in next, bounded.table do table[name] = f end
 raw_metatable("").__metatable = false
 math.randomseed(0)
 
-return run, check, guarded, place, raw_metatable, getinfo, serials
+return run, check, guarded, place, raw_metatable, getinfo, serials, {next = next, sort = sort}

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from arras_ray.errors import SceneError
-from arras_ray.scene import read_scene
-from arras_ray.scene.apart import read_scene_apart
+from arras_ray.scene import read_scene, read_scene_apart
 
 SCENES = Path(__file__).parents[2] / "scenes"
 

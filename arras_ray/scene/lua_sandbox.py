@@ -130,7 +130,7 @@ class LuaSandbox:
         table = self._runtime.table_from(
             {key.encode(): self._guarded(self._safe(function)) for key, function in functions.items()}
         )
-        values = self._library("rdla_values.lua")(self._tools[1])
+        values = self._library("rdla_values.lua")(self._tools[1], self._tools[4])
         self._library("rdla.lua")(*self._tools, *self._lists, values, self._library("packing.lua"), table)
 
     def check(self, source: bytes) -> str:

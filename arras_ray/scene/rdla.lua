@@ -4,9 +4,8 @@
 local place, raw_metatable, getinfo, serials, originals, settle, list_number, list_word, constructors, values,
   load_packing, reader = ...
 
-local error, math_type, pairs, rawset, setmetatable, tostring, type =
-    error, math.type, pairs, rawset, setmetatable, tostring, type
-local next, sort = originals.next, originals.sort
+local error, math_type, pairs, rawset, tostring, type = error, math.type, pairs, rawset, tostring, type
+local next, setmetatable, sort = originals.next, originals.setmetatable, originals.sort
 local format, unpack_bytes = string.format, string.unpack
 
 local KINDS, SIZES, VALUE, kind_of, metatable_of =

@@ -208,7 +208,8 @@ class RdlaReader:
         """
         owner = self._objects[number - 1]
         text = to_text(name)
-        if problem := self._spend(sum(len(argument) for argument in arguments if isinstance(argument, bytes))):
+        # of a list, or of a string: what else may be large
+        if len(arguments) > 1 and isinstance(arguments[1], bytes) and (problem := self._spend(len(arguments[1]))):
             return problem
         try:
             if target >= 0 or owner.attribute(text).bindable:

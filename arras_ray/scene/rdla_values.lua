@@ -1,9 +1,10 @@
 -- The values of RDLA: colours, vectors, matrices, their arithmetic, and the transforms.
--- Argument: raw_metatable of sandbox.lua. Returns a table: words (what a program sees, by name), kind_of(value),
--- metatable_of(kind), kinds (metatable -> kind), metatables (kind -> metatable), sizes (kind -> number of components).
-local raw_metatable = ...
+-- Arguments: raw_metatable and the original functions of sandbox.lua.
+-- Returns a table: words (what a program sees, by name), kind_of(value), metatable_of(kind), kinds (metatable -> kind), metatables (kind -> metatable), sizes (kind -> number of components).
+local raw_metatable, originals = ...
 
-local error, next, select, setmetatable, tostring, type = error, next, select, setmetatable, tostring, type
+local error, select, tostring, type = error, select, tostring, type
+local next, setmetatable = originals.next, originals.setmetatable
 local concat, unpack = table.concat, table.unpack
 local format, pack, unpack_bytes = string.format, string.pack, string.unpack
 local cos, rad, sin, sqrt = math.cos, math.rad, math.sin, math.sqrt

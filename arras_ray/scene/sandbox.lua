@@ -247,4 +247,5 @@ for name, f in next, bounded.table do table[name] = f end
 raw_metatable("").__metatable = false
 math.randomseed(0)
 
-return run, check, guarded, place, raw_metatable, getinfo, serials, {next = next, sort = sort}
+return run, check, guarded, place, raw_metatable, getinfo, serials,
+  {next = next, setmetatable = setmetatable, sort = sort}

@@ -373,16 +373,29 @@ def _to_array(value: object, value_type: ValueType) -> np.ndarray:
     if (data.dtype.kind == "b") != (value_type.family == "bool") or data.dtype.kind not in "biuf":
         raise ConversionError(f"expected elements of kind {value_type.kind}, got {data.dtype}")
     if value_type.family == "int" and data.dtype != value_type.dtype:
-        if data.dtype.kind == "f":
-            if not np.isfinite(data).all():
-                raise ConversionError("expected whole numbers, got one that is not finite")
-            data = np.trunc(data)
-        _check_range(int(data.min()), int(data.max()), value_type)
+        data = _whole_numbers(data, value_type)
     narrow = _narrow(data, value_type.dtype)
     if narrow is data and (data.flags.writeable or not data.flags.owndata):
         # so that the caller's array can change without changing the scene
         narrow = np.array(data)
     return frozen(narrow)
+
+
+def _whole_numbers(data: np.ndarray, value_type: ValueType) -> np.ndarray:
+    """`data` without fractions, if all of it fits the type. Raises ConversionError that tells the first that does not,
+    as it would tell it of a list.
+    """
+    if data.dtype.kind == "f":
+        data = np.trunc(data)
+    bounds = np.iinfo(value_type.dtype) if value_type.dtype is not None else np.iinfo("i8")
+    low, high = data.min(), data.max()
+    if not (low >= bounds.min and high < bounds.max + 1):  # false for NaN, too
+        first = int(np.argmin((data >= bounds.min) & (data < bounds.max + 1)))
+        try:
+            _to_int(data[first], value_type)
+        except ConversionError as error:
+            raise ConversionError(f"bad element #{first + 1} in table: {error.message}") from None
+    return data
 
 
 def _narrow(data: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:

@@ -154,7 +154,7 @@ def test_print_in_full(told: Told) -> None:
 
 def test_print_with_filters(told: Told) -> None:
     assert told("print", "ball.rdla", "--attr", "image width", "--attr", "radius") == [
-        'SceneVariables("__SceneVariables__")',
+        "SceneVariables",
         "    image_width  int  48",
         'SphereLight("/light")',
         "    radius  float  0.5",

@@ -171,7 +171,7 @@ def test_integers_that_fit_in_no_int_are_a_warning_and_the_rest_is_read() -> Non
     body += b"\4\0" + text("vertices_by_index") + b"\0\0\2" + signed(3) + signed(4) + b"\0\0"
     context = SceneContext.from_bytes(one_record("RdlMeshGeometry", "m", body))
     assert [str(warning) for warning in context.warnings] == [
-        "m.face_vertex_count: 1099511627776 does not fit in 32 bits"
+        "m.face_vertex_count: bad element #2 in table: 1099511627776 does not fit in 32 bits"
     ]
     assert context["m"].get("face_vertex_count").tolist() == []
     assert context["m"].get("vertices_by_index").tolist() == [3, 4]

@@ -33,6 +33,9 @@ SIDE = 1024
 SPIN = "import os; os.nice(15)\nwhile True: pass"
 """At the priority Ray gives its workers: one above it leaves them a thirtieth of a core."""
 
+SETTLE_SECONDS = 10.0
+"""Until keepers have started, which costs a processor a second or so each, once."""
+
 LOOK_SECONDS = 0.5
 """Looking costs something too."""
 
@@ -121,8 +124,8 @@ def alarms(minutes: float) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Speed:
     """How fast a render by 2 mcrts was. samples: a second, from the first lease to the end. kernel: seconds of
-    processor time a second that the busiest thread of each mcrt got, which runs the kernels; what else the machine's
-    processors do hardly changes it.
+    processor time a second that the threads which run kernels got, once everything had started; it does not change
+    with the speed of a processor that others use too.
     """
 
     samples: float
@@ -143,6 +146,7 @@ def speed(cluster: FaultCluster, message: RDLMessage, careful: bool) -> Speed:
         orders.Order = original  # type: ignore[misc]
     with render:
         wait_for(lambda: render.status().rate, "samples", 120.0)
+        time.sleep(SETTLE_SECONDS)
         mcrts = [actor.pid for actor in cluster.actors(render.name) if actor.kind == "mcrt"]
         first = latest = {pid: thread_seconds(pid) for pid in mcrts}
         began = looked = time.monotonic()

@@ -88,7 +88,7 @@ def main() -> None:
     command = commands.add_parser("cost", help=cost.__doc__)
     command.set_defaults(run=cost)
     command.add_argument("--pairs", type=int, default=7)
-    command.add_argument("--spp", type=int, default=128)
+    command.add_argument("--spp", type=int, default=256)
     command = commands.add_parser("leaks", help=leaks.__doc__)
     command.set_defaults(run=leaks)
     command.add_argument("--sessions", type=int, default=200)

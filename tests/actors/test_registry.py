@@ -82,6 +82,7 @@ def wait(stage: Stage) -> Iterator[Callable[[str], Waiter]]:
             waiter.queue.given_up.set()
 
 
+@pytest.mark.slow
 def test_who_waits_is_told_why_and_is_placed_when_there_is_room(stage: Stage, wait: Callable[[str], Waiter]) -> None:
     first = stage(spec("first", cores=1)).wait_ready(PATIENCE)
     early = wait("early")

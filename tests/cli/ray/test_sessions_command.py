@@ -150,6 +150,7 @@ def test_mcrts_come_and_go_while_a_render_runs(
     until(lambda: nothing_runs(cluster), "the cluster to be free")
 
 
+@pytest.mark.slow
 def test_a_render_that_somebody_stops_writes_the_samples_so_far(
     cluster: Cluster, command: Command, start_arras_ray: Start, scene: Path, tmp_path: Path
 ) -> None:

@@ -79,7 +79,11 @@ def seconds_to_move(cluster: FaultCluster, log: Path, message: RDLMessage, how: 
         if how == "kill":
             cluster.bury(processes)
         lost = {process.pid for process in processes}
-        again: LoggedLease = wait_for(lambda: leased_again(log, lost, lost_at), "the next lease")
+        try:
+            again: LoggedLease = wait_for(lambda: leased_again(log, lost, lost_at), "the next lease")
+        except TimeoutError:
+            say(f"{how} a node with {kind}: {cluster.actors(render.name)}, {render.status()}")
+            raise
         render.stop()
     cluster.bury(processes)
     cluster.add_node()

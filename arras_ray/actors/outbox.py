@@ -40,7 +40,7 @@ class Outbox:
     watchers the newest is. The owner is the first reader that does not watch, until another one says it is."""
 
     def __init__(self) -> None:
-        lock = threading.Lock()
+        lock = threading.RLock()
         self._changed = threading.Condition(lock)
         self._replied = threading.Condition(lock)
         """A reply that is awaited has come: nothing that a reader would have to wake up for."""

@@ -265,7 +265,7 @@ def parse_number(text: str) -> int | float | None:
 
 
 _NUMERAL = re.compile(
-    r"\s*[+-]?(?:(?P<hex>0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?\d+)?)|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*",
+    r"\s*[+-]?(?:0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?\d+)?|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*",
     re.ASCII | re.IGNORECASE,
 )
 

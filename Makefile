@@ -11,7 +11,7 @@ SCENE ?= scenes/cornell_box.rdla
 NAME = $(basename $(notdir $(SCENE)))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup render lint kernels-slow-twins test test-all check clean
+.PHONY: help setup render lint kernels kernels-slow-twins before-tests test test-all check clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -36,21 +36,32 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy arras_ray
 
+# Compiled here, once, and not by every process that tests run in.
+kernels: $(READY)
+	$(BIN)/arras-ray warm
+
 # The kernels as plain Python: the same tests, tiny inputs, no compiler in between.
 kernels-slow-twins: $(READY)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m "not slow" tests/kernels
 
-test: lint kernels-slow-twins
-	$(BIN)/python -m pytest -q -m "not slow"
+before-tests: $(READY)
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint kernels kernels-slow-twins
+
+# Tests that start a Ray, which takes all cores and is watched by the clock; the others run side by side.
+WITH_RAY := tests/actors tests/cli/ray
+SIDE_BY_SIDE := -n logical --maxprocesses 8 $(WITH_RAY:%=--ignore=%)
+
+test: before-tests
+	$(BIN)/python -m pytest -q -m "not slow" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -q -m "not slow" $(WITH_RAY)
 
 # Clusters of several nodes want a process that has had no other Ray.
 FARMS := tests/actors/test_mixed_nodes.py tests/actors/test_node_loss.py
 
-test-all: $(READY)
-	$(BIN)/python -m pytest -q
+test-all check: before-tests
+	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -q $(WITH_RAY) $(FARMS:%=--ignore=%)
 	$(BIN)/python -m pytest -q $(FARMS)
-
-check: lint kernels-slow-twins test-all
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

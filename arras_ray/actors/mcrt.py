@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,9 @@ from arras_ray.unit_plan import UnitPlan
 
 ENGINE = "arras_ray.engine:load"
 """module:function that makes an engine of an RDLMessage: `load(message, threads=n)`."""
+
+LOWEST = 19
+"""As nice as a thread can be. Ray's processes are at 15."""
 
 Rendered = tuple[np.ndarray, np.ndarray, int, int, BadSample | None]
 """Units, their sums, samples, bad samples, the first bad one."""
@@ -67,6 +72,7 @@ class Mcrt:
 
     def load(self, message: RDLMessage) -> Loaded:
         """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError."""
+        _give_way()
         self._state = "loading"
         try:
             return self._load(message)
@@ -83,6 +89,7 @@ class Mcrt:
 
     def render(self, lease: Lease) -> LeaseEnd:
         """Render a lease and hand the sums to the merges that keep its tiles. Returns before they have read them."""
+        _give_way()
         with self._lock:
             if lease.sync_id <= self._cancelled:
                 return LeaseEnd(lease.lease_id, lease.units["id"].copy())
@@ -176,3 +183,10 @@ class Mcrt:
             )
             parts.append((shard, replace(part, bad_samples=0, first_bad=None) if parts else part))
         return parts
+
+
+def _give_way() -> None:
+    """This thread, and those it starts, compute with the time that others leave: answers, merges and processes that
+    replace lost ones are soon done, and waited for."""
+    if sys.platform == "linux":  # where a thread has a priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)

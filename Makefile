@@ -10,6 +10,8 @@ READY := $(VENV)/.arras-ray-ready
 SCENE ?= scenes/cornell_box.rdla
 NAME = $(basename $(notdir $(SCENE)))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Tests start hundreds of processes; without bytecode each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup render lint kernels kernels-slow-twins before-tests test test-all check clean
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import ray
@@ -196,7 +197,9 @@ def sessions() -> list[str]:
     return sorted(name.removesuffix("/supervisor") for name in names if name.endswith("/supervisor"))
 
 
+@cache
 def _actor_class(kind: type) -> Any:
+    """One for each kind: Ray takes its time to look through a new class, whatever is in it."""
     groups = GROUPS[kind]
     for group, methods in groups.items():
         for method in methods:

@@ -1,9 +1,9 @@
 """Parent of a Ray worker: it learns how the worker ended, which Ray does not tell.
 
 Ray starts this script instead of its own worker script, or (as `py_executable`) with that script among the arguments.
-It forks at once; the child goes on as the worker that Ray meant, and never outlives the parent. The parent reads
-the worker's private memory twice a second, kills it over its limit if told so, and writes one JSON line to
-`arras-ray-ends.log` among the logs of Ray's session when it ends. Linux only.
+The worker that Ray meant is forked from the node's nursery (see nursery.py), or else from this process, and never
+outlives the parent. The parent reads the worker's private memory twice a second, kills it over its limit if told so,
+and writes one JSON line to `arras-ray-ends.log` among the logs of Ray's session when it ends. Linux only.
 
 Each worker has such a parent for all of its life, so it imports little, and nothing but the standard library.
 """
@@ -16,8 +16,12 @@ import sys
 import time
 from contextlib import suppress
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from arras_ray.actors.nursery import Worker
+
 VARIABLE = "ARRAS_RAY_PARENT"
-"""In a worker's environment: FD:PID, where to write who it is, and its parent. See `ends.introduce`."""
+"""In a worker's environment: FD:PID, where to write who it is, and the process that forked it. See `ends.introduce`."""
 
 LOG = "arras-ray-ends.log"
 TICK_SECONDS = 0.5
@@ -35,27 +39,49 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 def main() -> None:
     """Be the parent of a worker, for all of its life; in the child, the worker. Does not return in the parent."""
+    script, arguments = _worker_command(sys.argv[1:])
+    if not sys.flags.safe_path:
+        sys.path[0] = os.path.dirname(script)
     ours, theirs = os.pipe()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *FORWARDED, *IGNORED))
+    worker = _from_nursery(script, arguments, theirs)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGIO, *FORWARDED, *IGNORED))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    parent = os.getpid()
-    child = os.fork()
-    if child == 0:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        _become_worker(parent, theirs)
-        return
-    _keep_only(ours)
-    watch = Watch(child, ours)
+    if worker is not None:
+        child = worker.pid
+        worker.signal_end()
+    else:
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            die_with(parent)
+            os.environ[VARIABLE] = f"{theirs}:{parent}"
+            run_script(script, arguments)
+            return
+    _keep_only(ours, *([worker.fileno()] if worker is not None else []))
+    watch = Watch(child, ours, worker)
     status = watch.until_end()
     watch.write_down(status)
+    if worker is not None and worker.nursery is not None:  # it stays this process's, below Ray's in the tree
+        worker.nursery.wait()
     _end_like(status)
 
 
-class Watch:
-    """What the parent knows of its worker. rss, peak, limit: private memory, bytes; a limit of 0 is none."""
+def _from_nursery(script: str, arguments: list[str], introductions: int) -> Worker | None:
+    try:
+        from arras_ray.actors import nursery
+    except ImportError:  # where the worker's job has it, perhaps
+        return None
+    return nursery.ask(script, arguments, introductions)
 
-    def __init__(self, pid: int, introductions: int) -> None:
+
+class Watch:
+    """What the parent knows of its worker. rss, peak, limit: private memory, bytes; a limit of 0 is none. worker: where
+    it is a nursery's."""
+
+    def __init__(self, pid: int, introductions: int, worker: Worker | None = None) -> None:
         self.pid = pid
+        self._worker = worker
         self.computation = ""
         self.rss = self.peak = self.limit = 0
         self.enforce = self.enforced = False
@@ -72,17 +98,21 @@ class Watch:
     def until_end(self) -> int:
         """Watch until the worker has ended; returns its wait status."""
         while True:
-            told = signal.sigtimedwait((signal.SIGCHLD, *FORWARDED), TICK_SECONDS)
-            if told is None:
-                self._look()
-            elif told.si_signo != signal.SIGCHLD:
+            told = signal.sigtimedwait((signal.SIGCHLD, signal.SIGIO, *FORWARDED), TICK_SECONDS)
+            if told is not None and told.si_signo in FORWARDED:
                 os.kill(self.pid, told.si_signo)
-            else:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)  # it may have been stopped only
-                if pid:
-                    self._hear()
-                    self.node_killed = self._kernel_kills() > self._kills
-                    return status
+            elif (status := self._status()) is not None:
+                self._hear()
+                self.node_killed = self._kernel_kills() > self._kills
+                return status
+            elif told is None:
+                self._look()
+
+    def _status(self) -> int | None:
+        if self._worker is not None:
+            return self._worker.status()
+        pid, status = os.waitpid(self.pid, os.WNOHANG)  # it may have been stopped only
+        return status if pid else None
 
     def write_down(self, status: int) -> None:
         """Append how it ended to the log of the ends; a disk that is full loses it."""
@@ -151,20 +181,22 @@ def logs_folder(arguments: list[str]) -> str:
         return ""
 
 
-def _become_worker(parent: int, introductions: int) -> None:
-    """Run Ray's worker script in this process, as if it had been started with it."""
+def die_with(parent: int) -> None:
+    """In a child: be killed when the parent dies, also if it did so already."""
     import ctypes
-    from types import ModuleType
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:  # it died before that
+    if os.getppid() != parent:
         os._exit(1)
-    os.environ[VARIABLE] = f"{introductions}:{parent}"
-    script, sys.argv = _worker_command(sys.argv[1:])
-    if not sys.flags.safe_path:
-        sys.path[0] = os.path.dirname(script)
-    for name in ("arras_ray.actors.parent", "arras_ray.actors", "arras_ray"):
-        sys.modules.pop(name, None)  # the worker may find them elsewhere: where its job does
+
+
+def run_script(script: str, arguments: list[str]) -> None:
+    """Run Ray's worker script in this process, as if it had been started with it. arguments: its sys.argv."""
+    from types import ModuleType
+
+    sys.argv = arguments
+    for name in [name for name in sys.modules if name.partition(".")[0] == "arras_ray"]:
+        del sys.modules[name]  # the worker may find them elsewhere: where its job does
     module = ModuleType("__main__")
     module.__file__ = script
     sys.modules["__main__"] = module
@@ -189,7 +221,7 @@ def _worker_command(arguments: list[str]) -> tuple[str, list[str]]:
     return script, [script, *arguments]
 
 
-def _keep_only(introductions: int) -> None:
+def _keep_only(*kept: int) -> None:
     """Let go of what was inherited: open files; the process group, since Ray kills a worker's group 0.2 s after the
     worker, which would not always leave time to write; and the kernel's wish to kill workers first."""
     with suppress(OSError):
@@ -200,7 +232,7 @@ def _keep_only(introductions: int) -> None:
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     for opened in map(int, os.listdir("/proc/self/fd")):
-        if opened > 2 and opened != introductions:
+        if opened > 2 and opened not in kept:
             with suppress(OSError):
                 os.close(opened)
 

@@ -176,15 +176,19 @@ class SessionSupervisor(Supervisor):
             except ArrasRayError as error:
                 self._fail(error)
 
-        # Who does not join has no heartbeat either, and that is looked after.
-        self._calls.ask(member.actor.join.remote(self._order.enforce_memory), heard, lambda _: None, float("inf"))
+        call = member.actor.join.remote(self._order.enforce_memory)
+        self._calls.ask(call, heard, lambda error: self._failed(member, error), float("inf"))
 
     def _initialize(self, member: Member) -> None:
         member.become(LOADING)
         member.busy = True
-        self._calls.ask(
-            member.actor.initialize.remote(), lambda _: None, lambda error: self._failed(member, error), float("inf")
-        )
+        actor = member.actor
+
+        def ready(_: None) -> None:
+            if member.actor is actor:
+                member.become(READY)
+
+        self._calls.ask(actor.initialize.remote(), ready, lambda error: self._failed(member, error), float("inf"))
 
     def _run_member(self, member: Member) -> None:
         self._ran.add(member.name)
@@ -208,7 +212,7 @@ class SessionSupervisor(Supervisor):
         member.pulse = pulse
         if pulse.state in ("ready", "running", "stopping", "stopped"):
             member.become(READY)
-        elif pulse.state == LOADING:
+        elif pulse.state == LOADING and member.state == STARTING:
             member.become(LOADING)
         if pulse.state in ("running", "stopping", "stopped"):  # also of a run that an earlier supervisor began
             self._ran.add(member.name)

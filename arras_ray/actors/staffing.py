@@ -12,6 +12,7 @@ from arras_ray.actors.calls import Calls
 from arras_ray.actors.ends import End
 from arras_ray.actors.handshake import Joined, refuse_other_versions
 from arras_ray.actors.orders import Order
+from arras_ray.actors.reasons import sentence
 from arras_ray.actors.roster import ABSENT, LEFT_OUT, READY, STARTING, Member, Roster
 from arras_ray.errors import ArrasRayError, ClusterError, ComputationError, ResourcesError
 from arras_ray.session.fairness import Demand
@@ -221,8 +222,13 @@ class Staffing:
             except ClusterError as error:
                 self._refuse(member, error)
 
-        # Who does not join has no heartbeat either, and that is looked after.
-        self._calls.ask(actor.join.remote(self._order.enforce_memory), heard, lambda _: None, float("inf"))
+        def failed(error: Exception) -> None:
+            from ray.exceptions import RayTaskError
+
+            if member.actor is actor and isinstance(error, RayTaskError):  # else it died: the heartbeats tell
+                self._refuse(member, ClusterError(f"{member.name} cannot run on its node: {sentence(error)}"))
+
+        self._calls.ask(actor.join.remote(self._order.enforce_memory), heard, failed, float("inf"))
 
     def _refuse(self, member: Member, error: ClusterError) -> None:
         """A node with other versions would draw other bits. Its mcrt is left out; a session of no others fails."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,12 @@ MEMORY = 300 << 20
 """Bytes an actor may have; a worker that does nothing has 60 MB of its own."""
 
 
+def cmdline(process: psutil.Process) -> list[str]:
+    with suppress(psutil.Error):
+        return list(process.cmdline())
+    return []
+
+
 class Actor:
     """A computation that ends in every way there is."""
 
@@ -38,6 +45,12 @@ class Actor:
 
     def where(self) -> Joined:
         return self.joined
+
+    def parent(self) -> int:
+        """The process that watches this one: it was started with the worker's number among its arguments."""
+        word = f"--worker-id={ray.get_runtime_context().get_worker_id()}"
+        (found,) = (p.pid for p in psutil.process_iter() if word in cmdline(p) and p.pid != os.getpid())
+        return found
 
     def has_parent(self) -> bool:
         return ends.runtime_env() == {}
@@ -74,7 +87,7 @@ class Actor:
             time.sleep(0.01)
 
     def _sleeps_of_parent(self) -> int:
-        status = Path(f"/proc/{os.getppid()}/status").read_text()
+        status = Path(f"/proc/{self.parent()}/status").read_text()
         return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
@@ -91,8 +104,9 @@ class Case:
         return found
 
     def processes(self) -> list[psutil.Process]:
-        worker = psutil.Process(self.joined().pid)
-        return [worker, psutil.Process(worker.ppid())]
+        """The worker's, and its parent's."""
+        watching = ray.get(self.actor.parent.remote(), timeout=PATIENCE)
+        return [psutil.Process(self.joined().pid), psutil.Process(watching)]
 
     def died(self, call: Any) -> str:
         with pytest.raises(RayError) as told:
@@ -113,8 +127,15 @@ def on_its_node(function: Any, node_id: str, *arguments: Any) -> Any:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, PATIENCE)
+    """Whether they end, but for one that has the node's nursery to keep."""
+    _, alive = psutil.wait_procs([p for p in processes if not keeps_nursery(p)], PATIENCE)
     return not alive
+
+
+def keeps_nursery(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return any(child.name().startswith("arras-ray nurse") for child in process.children())
+    return False
 
 
 @pytest.mark.slow

@@ -36,8 +36,10 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def children() -> set[psutil.Process]:
-    """Processes below this one."""
-    return set(psutil.Process().children(recursive=True))
+    """Processes below this one, but for nurseries of Ray's nodes, which last as long as those, and their parents."""
+    below = set(psutil.Process().children(recursive=True))
+    nurseries = {process for process in below if process.name().startswith("arras-ray nurse")}
+    return below - nurseries - {parent for one in nurseries if (parent := one.parent()) is not None}
 
 
 def assert_nothing_left(tmp_path: Path, before: Set[psutil.Process] = frozenset()) -> None:

@@ -1,0 +1,209 @@
+"""The nursery of a node: workers forked from one process, around scripts that stand for Ray's and on a real Ray."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import ray
+
+from arras_ray.actors import ends, nursery
+from arras_ray.actors.cluster import Cluster
+from arras_ray.actors.nursery import Worker
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nurseries are for Linux only")
+
+PATIENCE = 60.0
+
+SCRIPT = """\
+import os, sys
+told = [os.getppid(), os.getcwd(), sys.argv[1], os.environ.get("RAY_JOB_ID"), "numpy" in sys.modules, __name__]
+print(told, file=open(sys.argv[1] + ".part", "w"))
+os.rename(sys.argv[1] + ".part", sys.argv[1])
+if sys.argv[2] == "wait":
+    import signal
+    signal.pause()
+sys.exit(int(sys.argv[2]))
+"""
+
+
+class Node:
+    """A folder where Ray would have its sockets, and a process that stands for the raylet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.raylet = subprocess.Popen(["sleep", "1000"])
+        self.script = folder / "worker.py"
+        self.script.write_text(SCRIPT)
+        self.workers: list[Worker] = []
+        self.introductions = os.open(os.devnull, os.O_WRONLY)
+
+    def ask(self, name: str, what: str) -> Worker | None:
+        arguments = [str(self.script), str(self.folder / name), what, f"--raylet-name={self.folder}/raylet"]
+        worker = nursery.ask(str(self.script), arguments, self.introductions)
+        if worker is not None:
+            self.workers.append(worker)
+        return worker
+
+    def told(self, name: str) -> list[Any]:
+        """What the worker `name` has written, once it has."""
+        until((self.folder / name).exists)
+        found: list[Any] = eval((self.folder / name).read_text())
+        return found
+
+    def close(self) -> None:
+        self.raylet.kill()
+        self.raylet.wait()
+        for worker in self.workers:
+            worker.close()
+        for started in (worker.nursery for worker in self.workers):
+            if started is not None:
+                started.kill()
+                started.wait()
+        os.close(self.introductions)
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+    with tempfile.TemporaryDirectory(prefix="ar-", dir="/tmp") as folder:  # sockets have short names
+        node = Node(Path(folder))
+        monkeypatch.setenv("RAY_RAYLET_PID", str(node.raylet.pid))
+        yield node
+        node.close()
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return found
+
+
+def ended(worker: Worker) -> int:
+    """How it ended: its exit code, or minus its signal."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        worker.signal_end()
+        (status,) = until(lambda: [found] if (found := worker.status()) is not None else [])
+    finally:
+        signal.signal(signal.SIGIO, before)
+    return os.waitstatus_to_exitcode(status)
+
+
+def test_workers_are_as_they_were_asked_for_and_tell_how_they_end(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = os.getcwd()
+    first = node.ask("first", "3")
+    assert first is not None
+    assert first.nursery is not None
+    monkeypatch.setenv("RAY_JOB_ID", "05")
+    there = node.folder / "there"
+    there.mkdir()
+    monkeypatch.chdir(there)
+    second = node.ask("second", "wait")
+    assert second is not None
+    assert second.nursery is None
+    assert node.told("first")[0] == node.told("second")[0] == first.nursery.pid
+    assert node.told("second") == [
+        first.nursery.pid,
+        str(there),
+        str(node.folder / "second"),
+        "05",
+        True,
+        "__main__",
+    ]
+    assert node.told("first")[1:4] == [here, str(node.folder / "first"), None]
+    assert ended(first) == 3
+    os.kill(second.pid, signal.SIGTERM)
+    assert ended(second) == -signal.SIGTERM
+    node.raylet.kill()
+    assert first.nursery.wait(PATIENCE) == 0
+
+
+def test_another_environment_wants_a_python_of_its_own(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = node.ask("first", "wait")
+    assert first is not None
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    assert node.ask("second", "wait") is None
+    monkeypatch.delenv("PYTHONHASHSEED")
+    assert node.ask("third", "wait") is not None
+
+
+def test_a_worker_ends_with_its_parent_and_with_the_nursery(node: Node) -> None:
+    first, second = node.ask("first", "wait"), node.ask("second", "wait")
+    assert first is not None
+    assert second is not None
+    assert first.nursery is not None
+    node.told("second")
+    first.close()  # as a parent that dies
+    until(lambda: not psutil.pid_exists(first.pid))
+    assert psutil.pid_exists(second.pid)
+    first.nursery.kill()
+    assert ended(second) == -signal.SIGKILL
+    first.nursery.wait(PATIENCE)
+    third = node.ask("third", "0")  # starts another one
+    assert third is not None
+    assert third.nursery is not None
+    assert ended(third) == 0
+
+
+def test_one_that_stands_still_is_not_waited_for(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = node.ask("first", "wait")
+    assert first is not None
+    assert first.nursery is not None
+    os.kill(first.nursery.pid, signal.SIGSTOP)
+    monkeypatch.setattr(nursery, "ASK_SECONDS", 0.1)
+    assert node.ask("second", "wait") is None
+    os.kill(first.nursery.pid, signal.SIGCONT)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("name", ["", "raylet", "/nowhere/raylet"])
+def test_without_a_node_there_is_none(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAY_RAYLET_PID", str(os.getpid()))
+    assert nursery.ask("worker.py", ["worker.py", f"--raylet-name={name}"], 0) is None
+    monkeypatch.delenv("RAY_RAYLET_PID")
+    assert nursery.ask("worker.py", ["worker.py", f"--raylet-name={tmp_path}/raylet"], 0) is None
+
+
+class Actor:
+    """Tells of the process it is in."""
+
+    def where(self) -> tuple[int, int]:
+        return os.getpid(), os.getppid()
+
+    def numbers(self) -> tuple[float, float]:
+        return random.random(), float(np.random.random())
+
+    def variable(self, name: str) -> str | None:
+        return os.environ.get(name)
+
+    def has_parent(self) -> bool:
+        return ends.runtime_env() == {}
+
+
+def test_on_ray(ray_here: Cluster) -> None:
+    def ask(call: Any) -> Any:
+        return ray.get(call, timeout=PATIENCE)
+
+    actors = ray.remote(Actor)
+    one, two = (actors.options(num_cpus=0).remote() for _ in range(2))
+    other = actors.options(num_cpus=0, runtime_env={"env_vars": {"OF_ITS_OWN": "yes"}}).remote()
+    (_, keeper), (_, same), (_, another) = (ask(actor.where.remote()) for actor in (one, two, other))
+    assert psutil.Process(keeper).name().startswith("arras-ray nurse")
+    assert keeper == same != another
+    assert ask(other.variable.remote("OF_ITS_OWN")) == "yes"
+    assert ask(one.variable.remote("OF_ITS_OWN")) is None
+    assert all(ask(actor.has_parent.remote()) for actor in (one, two, other))
+    assert set(ask(one.numbers.remote())).isdisjoint(ask(two.numbers.remote()))

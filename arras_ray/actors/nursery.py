@@ -25,6 +25,7 @@ from contextlib import suppress
 from typing import Any
 
 from arras_ray.actors.parent import VARIABLE, die_with, run_script
+from arras_ray.actors.preloaded import Preloaded
 
 ALWAYS_IMPORTED = (
     "ray._private.workers.default_worker",
@@ -33,8 +34,9 @@ ALWAYS_IMPORTED = (
     "ray._common.pydantic_compat",
     "pydantic.v1",
     "numpy",
+    "arras_ray.actors.launch",
 )
-"""What workers import before they do anything."""
+"""What workers import before they do anything, or soon after."""
 
 OWN_VARIABLES = ("RAY_JOB_ID", "RAY_RAYLET_PID", "SHLVL", "PWD", "OLDPWD", "_")
 """Of one worker, and without meaning for what it imports."""
@@ -138,6 +140,7 @@ def _start(path: str, script: str) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=os.environ,  # as the requests tell it: libraries may have changed it behind Python's back
+            cwd="/",  # Python looks there first
             pass_fds=(listening.fileno(),),
             process_group=0,  # else Ray would end it with the worker whose parent this is
         )
@@ -160,8 +163,8 @@ class Nursery:
         self._wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector = selectors.DefaultSelector()
 
-    def prepare(self) -> None:
-        """Import what every worker will have."""
+    def prepare(self) -> Preloaded:
+        """Import what every worker will have; returns what they may have of this package."""
         import gc
         import importlib
 
@@ -172,8 +175,10 @@ class Nursery:
             import ray._raylet
 
             ray._raylet.setproctitle("arras-ray nursery")  # type: ignore[attr-defined]
+        preloaded = Preloaded()
         gc.collect()
         gc.freeze()  # or each worker's collector would copy all of its pages
+        return preloaded
 
     def serve(self) -> dict[str, Any] | None:
         """Serve until the end. In a forked worker: returns the request for it, to which it then conforms."""
@@ -282,9 +287,10 @@ def main() -> None:
     if not sys.flags.safe_path:
         sys.path[0] = folder
     nursery = Nursery(socket.socket(fileno=listening))
-    nursery.prepare()
+    preloaded = nursery.prepare()
     request = nursery.serve()
     if request is not None:
+        preloaded.offer()
         run_script(request["script"], request["arguments"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import psutil
 import pytest
 import ray
 
+import arras_ray
 from arras_ray.actors import ends, nursery
 from arras_ray.actors.cluster import Cluster
 from arras_ray.actors.nursery import Worker
@@ -28,7 +30,10 @@ PATIENCE = 60.0
 
 SCRIPT = """\
 import os, sys
-told = [os.getppid(), os.getcwd(), sys.argv[1], os.environ.get("RAY_JOB_ID"), "numpy" in sys.modules, __name__]
+numpy_is_there = "numpy" in sys.modules
+import arras_ray
+told = [arras_ray.__file__, "arras_ray.actors.launch" in sys.modules]
+told += [os.getppid(), os.getcwd(), sys.argv[1], os.environ.get("RAY_JOB_ID"), numpy_is_there, __name__]
 print(told, file=open(sys.argv[1] + ".part", "w"))
 os.rename(sys.argv[1] + ".part", sys.argv[1])
 if sys.argv[2] == "wait":
@@ -56,11 +61,11 @@ class Node:
             self.workers.append(worker)
         return worker
 
-    def told(self, name: str) -> list[Any]:
-        """What the worker `name` has written, once it has."""
+    def told(self, name: str, process: bool = True) -> list[Any]:
+        """What the worker `name` has written, once it has: of its process, or of the package it imports."""
         until((self.folder / name).exists)
         found: list[Any] = eval((self.folder / name).read_text())
-        return found
+        return found[2:] if process else found[:2]
 
     def close(self) -> None:
         self.raylet.kill()
@@ -156,6 +161,27 @@ def test_a_worker_ends_with_its_parent_and_with_the_nursery(node: Node) -> None:
     assert third is not None
     assert third.nursery is not None
     assert ended(third) == 0
+
+
+def test_the_package_is_imported_before_unless_the_workers_is_another(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = shutil.copytree(Path(arras_ray.__file__).parent, node.folder / "ours" / "arras_ray", ignore=no_data)
+    monkeypatch.setenv("PYTHONPATH", str(ours.parent))
+    assert node.ask("first", "0") is not None
+    assert node.told("first", process=False) == [str(ours / "__init__.py"), True]
+    os.utime(ours / "film.py", (1, 1))  # it was edited
+    assert node.ask("second", "0") is not None
+    assert node.told("second", process=False) == [str(ours / "__init__.py"), False]
+    theirs = node.folder / "arras_ray" / "__init__.py"  # beside the script
+    theirs.parent.mkdir()
+    theirs.touch()
+    assert node.ask("third", "0") is not None
+    assert node.told("third", process=False) == [str(theirs), False]
+
+
+def no_data(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name in ("data", "__pycache__")]
 
 
 def test_one_that_stands_still_is_not_waited_for(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

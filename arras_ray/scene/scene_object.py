@@ -183,6 +183,15 @@ class SceneObject:
         self._remember(attribute)
         self._values[attribute.name] = pair
 
+    def _append(self, name: str, item: Any) -> None:
+        """Put an item at the end of a list, which is not looked through again. Raises ConversionError."""
+        attribute = self.attribute(name)
+        (stored,) = self._stored(attribute, (item,))
+        self._unbind(attribute)
+        self._remember(attribute)
+        longer = (*self._pair(attribute)[END], stored)
+        self._values[attribute.name] = (longer, longer)
+
     def _unbind(self, attribute: Attribute) -> None:
         if attribute.name in self._bindings:
             self._remember(attribute)

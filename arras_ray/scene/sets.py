@@ -53,7 +53,12 @@ class MemberSet(SceneObject):
 class TraceSet(SceneObject):
     """Pairs of a geometry and the name of one of its parts (empty: all of it)."""
 
-    __slots__ = ()
+    __slots__ = ("_seen",)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._seen: tuple[Any, Any, set[tuple[SceneObject, str]]] = (None, None, set())
+        """The two columns as they were last, and the pairs in them: sets grow one by one, to thousands."""
 
     @property
     def rows(self) -> tuple[tuple[SceneObject, str], ...]:
@@ -62,9 +67,14 @@ class TraceSet(SceneObject):
 
     def add(self, geometry: SceneObject, part: str) -> None:
         """Put a pair into the set. Raises ConversionError."""
-        if (geometry, part) not in self.rows:
-            self.set("geometries", (*self.get("geometries"), geometry))
-            self.set("parts", (*self.get("parts"), part))
+        geometries, parts, seen = self._seen
+        if geometries is not self.get("geometries") or parts is not self.get("parts"):
+            seen = set(self.rows)
+        if (geometry, part) not in seen:
+            self._append("geometries", geometry)
+            self._append("parts", part)
+            seen.add((geometry, part))
+            self._seen = (self.get("geometries"), self.get("parts"), seen)
 
     def _compared(self, attribute: Attribute) -> tuple[Any, ...]:
         if attribute.name not in ("geometries", "parts"):

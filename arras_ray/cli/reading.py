@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from arras_ray.cli.text import shown
-from arras_ray.errors import SceneError
+from arras_ray.errors import SceneError, UsageError
 
 if TYPE_CHECKING:
     from arras_ray.scene import SceneContext, SceneWarning
@@ -53,9 +54,12 @@ class Reading:
     edits: tuple[Edit, ...] = ()
 
     def read(self, files: Sequence[str]) -> SceneContext:
-        """The scene these files make, committed. Raises SceneError."""
+        """The scene these files make, committed. Raises SceneError, UsageError for variables that no file can use."""
         from arras_ray.scene import read_delta, read_scene
+        from arras_ray.scene.files import RDLB
 
+        if self.variables and all(Path(file).suffix.lower() == RDLB for file in (*files, *self.deltas)):
+            raise UsageError(f"--rdla-set {self.variables[0][0]}: no file is RDLA, and RDLB has no Lua variables")
         context = read_scene(files, strict=self.strict, variables=dict(self.variables))
         for delta in self.deltas:
             read_delta(context, delta, strict=self.strict)

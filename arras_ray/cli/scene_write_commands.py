@@ -10,6 +10,7 @@ import click
 from arras_ray.cli.options import debug_option
 from arras_ray.cli.reading import Reading, SceneCommand, reading_options, tell_skipped
 from arras_ray.cli.text import shown
+from arras_ray.errors import UsageError
 
 DIFFERENT = 1
 """Exit code, as diff has it."""
@@ -38,7 +39,12 @@ def convert(
     split: OUT.rdla, and OUT.rdlb with the vectors of 13 elements and more.
     """
     from arras_ray.scene import Style, write_scene
+    from arras_ray.scene.files import RDLA, RDLB
 
+    suffix = Path(output).suffix.lower()
+    for given, option, other in ((transient, "--transient", RDLA), (elements_per_line, "--elements-per-line", RDLB)):
+        if given and suffix == other:
+            raise UsageError(f"{option} says nothing about {other[1:].upper()}, which {output} is to be")
     context = reading.read(inputs)
     tell_skipped(context)
     style = Style(elements_per_line=elements_per_line, skip_defaults=not everything, transient=transient)

@@ -105,7 +105,9 @@ def test_json_errors_are_events_too(arras_ray: Run) -> None:
 
 
 def test_a_time_limit_ends_a_render_in_order(arras_ray: Run, scene: Path, tmp_path: Path) -> None:
-    result = arras_ray("render", scene, "--engine", "local", "--spp", 65536 * 4, "--time", 0.5, "-o", "out.exr")
+    result = arras_ray(
+        "render", scene, "--engine", "local", "--size", 160, 120, "--spp", 65536, "--time", 0.5, "-o", "out.exr"
+    )
     assert result.returncode == 0, result.stderr
     assert "time is up" in result.stdout
     assert (read_exr(tmp_path / "out.exr")[0][..., 3] > 0).any()

@@ -84,11 +84,12 @@ def starts(cluster: Cluster, sizes: list[int], runs: int) -> dict[str, Any]:
 
 def prestarted(sizes: list[int]) -> dict[str, Any]:
     """Seconds to ready where Ray has processes waiting, and what one of those takes while it does."""
-    n_workers = sum(sizes) + len(sizes) + 2  # a session has a supervisor, and somebody may need one more
+    n_workers = sum(sizes) + len(sizes) + 4  # a session has a supervisor, and somebody may need one more
     seconds = {}
     with connect("local", cpus=n_workers, memory=8 << 30) as cluster:
         idle = wait_for_idle(n_workers)
         memory = [process.memory_full_info() for process in idle]
+        started(cluster, 1).shutdown()  # the client has its own imports to make
         for n in sizes:
             began = time.perf_counter()
             session = started(cluster, n)

@@ -184,10 +184,11 @@ class Supervisor(ABC):
             _leave()
 
     def _look(self) -> None:
-        if not self._placed:
+        if self._placed:
+            self._calls.hear(LOOK_SECONDS)
+        else:
             self._begin()
             self._placed = True
-        self._calls.hear(LOOK_SECONDS)
         if self._error is not None or self._ended.is_set():
             return
         self._health.look()

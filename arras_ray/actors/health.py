@@ -103,6 +103,8 @@ class Health:
         for member in list(self._roster.members.values()):
             if member.actor is not None and now >= self._next.get(member.actor, 0.0):
                 self._ask(member)
+        for node_id in {m.place.node_id for m in self._roster.members.values() if m.place and m.actor in self._cut}:
+            self._judge_node(node_id)
         for node_id, keeper in list(self._keepers.items()):
             quiet = now - self._heard.get(node_id, 0.0) > QUIET_SECONDS
             every = BEAT_SECONDS if quiet else KEEPER_SECONDS
@@ -194,7 +196,7 @@ class Health:
                 self._lost(member, error, silent=True)
             elif isinstance(error, ActorUnavailableError) and member.place is not None:
                 self._cut.add(actor)
-                self._judge_node(member.place.node_id)
+                self._keeper_asked.pop(self._keepers.get(member.place.node_id), None)  # it may know more
 
         self._calls.ask(actor.ping.remote(), heard, failed, _silence(member))
 
@@ -214,7 +216,6 @@ class Health:
             self._asked.discard(keeper)
             if isinstance(error, ActorUnavailableError):
                 self._cut.add(keeper)
-                self._judge_node(node_id)
             if not isinstance(error, ActorUnavailableError | Silent) and self._keepers.get(node_id) is keeper:
                 del self._keepers[node_id]  # `guard` makes another one if the node is there
                 del self._keeper_asked[keeper]

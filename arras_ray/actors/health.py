@@ -248,9 +248,12 @@ class Health:
         return time.monotonic() - self._heard.get(node_id, 0.0) > NODE_SILENCE
 
     def _judge_node(self, node_id: str) -> None:
-        """Where the connections to everybody on a node broke, it has died: no need to wait for more silence."""
+        """Where the connections to everybody on a node broke, it has died: no need to wait for more silence. Who is
+        alone there has the keeper for a witness, whose connection takes its own two seconds to be given up."""
         there = {m.actor for m in self._roster.members.values() if m.place is not None and m.place.node_id == node_id}
-        there = {actor for actor in (*there, self._keepers.get(node_id)) if actor is not None}
+        there -= {None}
+        if len(there) == 1 and node_id in self._keepers:
+            there.add(self._keepers[node_id])
         quiet = time.monotonic() - self._heard.get(node_id, 0.0)
         if len(there) > 1 and there <= self._cut and quiet > CUT_SECONDS and node_id not in self._roster.lost_nodes:
             self._lose_node(node_id)

@@ -214,9 +214,8 @@ def test_pairs_order_and_changes_on_the_way(read: Reader) -> None:
 )  # fmt: skip
 def test_ctrl_c_ends_a_program(read: Reader, loop: str) -> None:
     timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
-        read(loop, limits=Limits(instructions=1 << 60))
+        read(f"print('runs') {loop}", limits=Limits(instructions=1 << 60), print_line=lambda _: timer.start())
     timer.join()
 
 

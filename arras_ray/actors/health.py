@@ -218,7 +218,7 @@ class Health:
                 self._cut.add(keeper)
             if not isinstance(error, ActorUnavailableError | Silent) and self._keepers.get(node_id) is keeper:
                 del self._keepers[node_id]  # `guard` makes another one if the node is there
-                del self._keeper_asked[keeper]
+                self._keeper_asked.pop(keeper, None)
 
         self._calls.ask(keeper.ping.remote(), heard, failed, SILENCE[READY])
 

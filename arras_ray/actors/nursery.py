@@ -1,9 +1,10 @@
 """Nursery of a Ray node: a process that has imported what Ray's workers import, and forks one whenever one is wanted.
 
 A worker of Ray's is a Python of its own, which takes a second of processor time before it can do anything. Its parent
-(see parent.py) asks the nursery for one instead, and hands over the arguments, environment, folder and open files. The
-first parent on a node starts the nursery; it ends with its raylet. Where there is none, or the worker is to have
-another environment than the raylet, which may change what imports do, the parent starts a worker by itself.
+(see parent.py, nursery_client.py) asks the nursery for one instead, and hands over the arguments, environment, folder
+and open files. The first parent on a node starts the nursery; it ends with its raylet. Where there is none, or the
+worker is to have another environment than the raylet, which may change what imports do, the parent starts a worker by
+itself.
 
 A request is one packet: JSON, with descriptors of stdin, stdout, stderr and the pipe for introductions. Answers are
 numbers: the worker's process id, 0 for none, and later its wait status. Who hangs up takes the worker along.
@@ -11,19 +12,17 @@ numbers: the worker's process id, 0 for none, and later its wait status. Who han
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import selectors
 import signal
 import socket
-import struct
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from arras_ray.actors.nursery_client import user_of
 from arras_ray.actors.parent import VARIABLE, die_with, run_script
 from arras_ray.actors.preloaded import Preloaded
 
@@ -41,114 +40,8 @@ ALWAYS_IMPORTED = (
 OWN_VARIABLES = ("RAY_JOB_ID", "RAY_RAYLET_PID", "SHLVL", "PWD", "OLDPWD", "_")
 """Of one worker, and without meaning for what it imports."""
 
-ASK_SECONDS = 10.0
-"""For a worker, the start of the nursery included; a parent that has waited for so long starts one by itself."""
-
 MOST_BYTES = 1 << 20
 N_DESCRIPTORS = 4
-PEER = struct.Struct("3i")
-"""struct ucred: process, user, group."""
-
-
-class Worker:
-    """A worker that a nursery has forked, as its parent sees it. pid: of its process. nursery: the process of that, for
-    the parent that has started it."""
-
-    def __init__(self, pid: int, connection: socket.socket, nursery: subprocess.Popen[bytes] | None) -> None:
-        self.pid = pid
-        self.nursery = nursery
-        self._connection = connection
-
-    def fileno(self) -> int:
-        """Of the connection, which has to stay open."""
-        return self._connection.fileno()
-
-    def signal_end(self) -> None:
-        """From here on this process gets a SIGIO when there is a status."""
-        fcntl.fcntl(self._connection, fcntl.F_SETOWN, os.getpid())
-        self._connection.setblocking(False)
-        fcntl.fcntl(self._connection, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
-
-    def close(self) -> None:
-        """Hang up, which ends it."""
-        self._connection.close()
-
-    def status(self) -> int | None:
-        """Its wait status once it has ended. A nursery that dies has its workers killed."""
-        try:
-            return int(self._connection.recv(64) or signal.SIGKILL)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return int(signal.SIGKILL)
-
-
-def ask(script: str, arguments: list[str], introductions: int) -> Worker | None:
-    """A worker from this node's nursery, which runs `script` with `arguments`; None if there is no such."""
-    raylet = os.environ.get("RAY_RAYLET_PID", "")
-    folder = next((os.path.dirname(a.partition("=")[2]) for a in arguments if a.startswith("--raylet-name=")), "")
-    if not (raylet.isdigit() and os.path.isdir(folder)):
-        return None
-    request = {"script": script, "arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        connection.settimeout(ASK_SECONDS)
-        nursery = _connect(connection, os.path.join(folder, f"n{raylet}"), script)
-        socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2, introductions])
-        if pid := int(connection.recv(64) or 0):
-            return Worker(pid, connection, nursery)
-    except OSError:  # no nursery is no harm: it only saves time
-        pass
-    connection.close()
-    return None
-
-
-def _connect(connection: socket.socket, path: str, script: str) -> subprocess.Popen[bytes] | None:
-    """Connect to the nursery behind `path`. There is one now, if it had to be started. Raise OSError."""
-    nursery = None
-    try:
-        connection.connect(path)
-    except (FileNotFoundError, ConnectionRefusedError):
-        lock = os.open(f"{path}.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            try:
-                connection.connect(path)  # another parent was faster
-            except (FileNotFoundError, ConnectionRefusedError):
-                nursery = _start(path, script)
-                connection.connect(path)
-        finally:
-            os.close(lock)
-    if _user(connection) != os.getuid():  # who may write to Ray's folder could stand in for it
-        raise PermissionError(f"{path} is another user's")
-    return nursery
-
-
-def _start(path: str, script: str) -> subprocess.Popen[bytes]:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-        before = os.umask(0o077)
-        try:
-            listening.bind(path)
-        finally:
-            os.umask(before)
-        listening.listen(1024)
-        return subprocess.Popen(
-            [sys.executable, "-m", "arras_ray.actors.nursery", str(listening.fileno()), os.path.dirname(script)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=os.environ,  # as the requests tell it: libraries may have changed it behind Python's back
-            cwd="/",  # Python looks there first
-            pass_fds=(listening.fileno(),),
-            process_group=0,  # else Ray would end it with the worker whose parent this is
-        )
-
-
-def _user(connection: socket.socket) -> int:
-    _, user, _ = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
-    return int(user)
 
 
 class Nursery:
@@ -205,7 +98,7 @@ class Nursery:
     def _accept(self) -> None:
         with suppress(OSError):
             connection, _ = self._listening.accept()
-            if _user(connection) != os.getuid():
+            if user_of(connection) != os.getuid():
                 connection.close()
                 return
             self._workers[connection] = 0

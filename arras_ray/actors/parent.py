@@ -16,9 +16,11 @@ import sys
 import time
 from contextlib import suppress
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # importing it from typing would cost each parent memory
 if TYPE_CHECKING:
-    from arras_ray.actors.nursery import Worker
+    import subprocess
+
+    from arras_ray.actors.nursery_client import Worker
 
 VARIABLE = "ARRAS_RAY_PARENT"
 """In a worker's environment: FD:PID, where to write who it is, and the process that forked it. See `ends.introduce`."""
@@ -43,7 +45,7 @@ def main() -> None:
     if not sys.flags.safe_path:
         sys.path[0] = os.path.dirname(script)
     ours, theirs = os.pipe()
-    worker = _from_nursery(script, arguments, theirs)
+    worker, nursery = _from_nursery(script, arguments, theirs)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGIO, *FORWARDED, *IGNORED))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if worker is not None:
@@ -58,21 +60,23 @@ def main() -> None:
             os.environ[VARIABLE] = f"{theirs}:{parent}"
             run_script(script, arguments)
             return
-    _keep_only(ours, *([worker.fileno()] if worker is not None else []))
+    _keep_only(ours, *([worker.connection.fileno()] if worker is not None else []))
     watch = Watch(child, ours, worker)
     status = watch.until_end()
     watch.write_down(status)
-    if worker is not None and worker.nursery is not None:  # it stays this process's, below Ray's in the tree
-        worker.nursery.wait()
+    if nursery is not None:  # it stays this process's, below Ray's in the tree
+        nursery.wait()
     _end_like(status)
 
 
-def _from_nursery(script: str, arguments: list[str], introductions: int) -> Worker | None:
+def _from_nursery(
+    script: str, arguments: list[str], introductions: int
+) -> tuple[Worker | None, subprocess.Popen[bytes] | None]:
     try:
-        from arras_ray.actors import nursery
+        from arras_ray.actors import nursery_client
     except ImportError:  # where the worker's job has it, perhaps
-        return None
-    return nursery.ask(script, arguments, introductions)
+        return None, None
+    return nursery_client.ask(script, arguments, introductions)
 
 
 class Watch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -50,7 +51,7 @@ class Wishes:
 
 
 @dataclass
-class Starter:
+class Starter(ABC):
     """Starts renders: `prepare`, then `start` for each. What it opens is closed by `stack`."""
 
     wishes: Wishes
@@ -63,15 +64,16 @@ class Starter:
     ready_at: float = field(default=0.0, init=False)
     """when the scene went to it; both by time.monotonic."""
 
+    @abstractmethod
     def prepare(self) -> None:
         """Find out what may go wrong before a scene, which can be large, is read."""
 
+    @abstractmethod
     def start(self, message: RDLMessage, resume: Checkpoint | None = None) -> RenderHandle:
         """Render this scene, going on from a checkpoint of it; returns once the render is under way.
 
         May be called again once the render is closed.
         """
-        raise NotImplementedError
 
 
 class LocalStarter(Starter):

@@ -20,9 +20,9 @@ import pytest
 import ray
 
 import arras_ray
-from arras_ray.actors import ends, nursery
+from arras_ray.actors import ends, nursery_client
 from arras_ray.actors.cluster import Cluster
-from arras_ray.actors.nursery import Worker
+from arras_ray.actors.nursery_client import Worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nurseries are for Linux only")
 
@@ -52,13 +52,17 @@ class Node:
         self.script = folder / "worker.py"
         self.script.write_text(SCRIPT)
         self.workers: list[Worker] = []
+        self.nurseries: list[subprocess.Popen[bytes]] = []
+        """That were started for those who asked."""
         self.introductions = os.open(os.devnull, os.O_WRONLY)
 
     def ask(self, name: str, what: str) -> Worker | None:
         arguments = [str(self.script), str(self.folder / name), what, f"--raylet-name={self.folder}/raylet"]
-        worker = nursery.ask(str(self.script), arguments, self.introductions)
+        worker, started = nursery_client.ask(str(self.script), arguments, self.introductions)
         if worker is not None:
             self.workers.append(worker)
+        if started is not None:
+            self.nurseries.append(started)
         return worker
 
     def told(self, name: str, process: bool = True) -> list[Any]:
@@ -71,11 +75,10 @@ class Node:
         self.raylet.kill()
         self.raylet.wait()
         for worker in self.workers:
-            worker.close()
-        for started in (worker.nursery for worker in self.workers):
-            if started is not None:
-                started.kill()
-                started.wait()
+            worker.connection.close()
+        for started in self.nurseries:
+            started.kill()
+            started.wait()
         os.close(self.introductions)
 
 
@@ -111,17 +114,16 @@ def test_workers_are_as_they_were_asked_for_and_tell_how_they_end(node: Node, mo
     here = os.getcwd()
     first = node.ask("first", "3")
     assert first is not None
-    assert first.nursery is not None
     monkeypatch.setenv("RAY_JOB_ID", "05")
     there = node.folder / "there"
     there.mkdir()
     monkeypatch.chdir(there)
     second = node.ask("second", "wait")
     assert second is not None
-    assert second.nursery is None
-    assert node.told("first")[0] == node.told("second")[0] == first.nursery.pid
+    assert len(node.nurseries) == 1
+    assert node.told("first")[0] == node.told("second")[0] == node.nurseries[0].pid
     assert node.told("second") == [
-        first.nursery.pid,
+        node.nurseries[0].pid,
         str(there),
         str(node.folder / "second"),
         "05",
@@ -133,7 +135,7 @@ def test_workers_are_as_they_were_asked_for_and_tell_how_they_end(node: Node, mo
     os.kill(second.pid, signal.SIGTERM)
     assert ended(second) == -signal.SIGTERM
     node.raylet.kill()
-    assert first.nursery.wait(PATIENCE) == 0
+    assert node.nurseries[0].wait(PATIENCE) == 0
 
 
 def test_another_environment_wants_a_python_of_its_own(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,17 +151,16 @@ def test_a_worker_ends_with_its_parent_and_with_the_nursery(node: Node) -> None:
     first, second = node.ask("first", "wait"), node.ask("second", "wait")
     assert first is not None
     assert second is not None
-    assert first.nursery is not None
     node.told("second")
-    first.close()  # as a parent that dies
+    first.connection.close()  # as a parent that dies
     until(lambda: not psutil.pid_exists(first.pid))
     assert psutil.pid_exists(second.pid)
-    first.nursery.kill()
+    node.nurseries[0].kill()
     assert ended(second) == -signal.SIGKILL
-    first.nursery.wait(PATIENCE)
+    node.nurseries[0].wait(PATIENCE)
     third = node.ask("third", "0")  # starts another one
     assert third is not None
-    assert third.nursery is not None
+    assert len(node.nurseries) == 2
     assert ended(third) == 0
 
 
@@ -187,20 +188,19 @@ def no_data(folder: str, names: list[str]) -> list[str]:
 def test_one_that_stands_still_is_not_waited_for(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     first = node.ask("first", "wait")
     assert first is not None
-    assert first.nursery is not None
-    os.kill(first.nursery.pid, signal.SIGSTOP)
-    monkeypatch.setattr(nursery, "ASK_SECONDS", 0.1)
+    os.kill(node.nurseries[0].pid, signal.SIGSTOP)
+    monkeypatch.setattr(nursery_client, "ASK_SECONDS", 0.1)
     assert node.ask("second", "wait") is None
-    os.kill(first.nursery.pid, signal.SIGCONT)
+    os.kill(node.nurseries[0].pid, signal.SIGCONT)
     monkeypatch.undo()
 
 
 @pytest.mark.parametrize("name", ["", "raylet", "/nowhere/raylet"])
 def test_without_a_node_there_is_none(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RAY_RAYLET_PID", str(os.getpid()))
-    assert nursery.ask("worker.py", ["worker.py", f"--raylet-name={name}"], 0) is None
+    assert nursery_client.ask("worker.py", ["worker.py", f"--raylet-name={name}"], 0) == (None, None)
     monkeypatch.delenv("RAY_RAYLET_PID")
-    assert nursery.ask("worker.py", ["worker.py", f"--raylet-name={tmp_path}/raylet"], 0) is None
+    assert nursery_client.ask("worker.py", ["worker.py", f"--raylet-name={tmp_path}/raylet"], 0) == (None, None)
 
 
 class Actor:

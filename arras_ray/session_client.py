@@ -203,7 +203,7 @@ class _Ray:
         self._lock = threading.Lock()
 
     def start(self, order: Order) -> Session:
-        from arras_ray.ray_session import start_render, start_session
+        from arras_ray.session_start import start_render, start_session
 
         computations = order.definition.expand(order.num_mcrt, order.dso)
         name = order.name or f"{order.definition.name or 'session'}-{secrets.token_hex(2)}"
@@ -225,7 +225,7 @@ class _Ray:
         )
 
     def attach(self, name: str, *, watch: bool, log_level: int) -> Session:
-        from arras_ray.ray_session import attach_session
+        from arras_ray.session_start import attach_session
 
         return attach_session(self._joined(()), name, watch=watch, log_level=log_level)
 

@@ -18,10 +18,11 @@ from harness import report, say
 from session_parts import BareEcho, Block, Rally
 
 from arras_ray.actors.cluster import Cluster, connect
-from arras_ray.ray_session import RaySession, start_session
+from arras_ray.ray_session import RaySession
 from arras_ray.session.computation_spec import ComputationSpec, Resources
 from arras_ray.session.message import CLIENT, GenericMessage
 from arras_ray.session.routing import EVERYTHING
+from arras_ray.session_start import start_session
 
 TARGET = "session_parts:Echo"
 MB = 1 << 20

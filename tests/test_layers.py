@@ -35,7 +35,17 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("scene", "image", "checkpoint", "identity"),
     ("flatten", "engine", "local_render", "undrawn"),
     ("actors",),
-    ("client", "shards", "overview", "session_link", "ray_session", "render_session", "session_client", "waiting"),
+    (
+        "client",
+        "shards",
+        "overview",
+        "session_link",
+        "ray_session",
+        "render_session",
+        "session_start",
+        "session_client",
+        "waiting",
+    ),
     ("cli",),
 )
 """Rooms, line by line; "" is the package's own __init__."""
@@ -62,6 +72,7 @@ FORBIDDEN_BELOW = {
     "session_link": {"kernels", "flatten"},
     "ray_session": {"kernels", "flatten"},
     "render_session": {"kernels", "flatten"},
+    "session_start": {"kernels", "flatten"},
     "session_client": {"kernels", "flatten"},
     "waiting": {"kernels", "flatten"},
     "overview": {"kernels", "flatten"},

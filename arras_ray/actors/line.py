@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import replace
 from pickle import PickleBuffer
 from typing import Any
 
@@ -102,4 +101,4 @@ class Line:
 
 def _for_ray(envelope: Envelope) -> Envelope:
     """Its arrays as Ray takes them without a copy of its own. The number is another one for each receiver."""
-    return replace(envelope, buffers=[PickleBuffer(buffer) for buffer in envelope.buffers], number=0)
+    return envelope._replace(buffers=[PickleBuffer(buffer) for buffer in envelope.buffers], number=0)

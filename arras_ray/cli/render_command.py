@@ -23,8 +23,8 @@ from arras_ray.cli.keeping import MOST_SECONDS, keeping
 from arras_ray.cli.options import Settings, debug_option, overrides, picture_options
 from arras_ray.cli.reading import Reading, reading_options
 from arras_ray.cli.render_job import RenderJob
-from arras_ray.cli.report import known_error, make_report
-from arras_ray.errors import Interrupted, UsageError
+from arras_ray.cli.report import errors_told, make_report
+from arras_ray.errors import UsageError
 
 LOST = "with --checkpoint FILE a render can go on where it was: --resume FILE"
 
@@ -188,20 +188,12 @@ def render(
     if wishes.fps is not None:
         report.interval = 1 / wishes.fps
     try:
-        if engine == "ray" and settings is not None and settings.own_process:
-            code = guard(f"go on with --resume {checkpoint}" if checkpoint else LOST)
-            if code is not None:
-                return code
-        with Interrupt() as interrupt:
-            return job.run(report, interrupt)
-    except KeyboardInterrupt:
-        interrupted = Interrupted("interrupted before there was a picture; nothing was written")
-        report.error(interrupted)
-        raise interrupted from None
-    except BrokenPipeError:
-        raise  # nobody is there to be told
-    except Exception as error:
-        report.error(known_error(error))
-        raise
+        with errors_told(report, "interrupted before there was a picture; nothing was written"):
+            if engine == "ray" and settings is not None and settings.own_process:
+                code = guard(f"go on with --resume {checkpoint}" if checkpoint else LOST)
+                if code is not None:
+                    return code
+            with Interrupt() as interrupt:
+                return job.run(report, interrupt)
     finally:
         report.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from arras_ray.cli.summary import Summary, progress_of
 from arras_ray.cli.text import clock_text, count_text, rate_text, table_text, waiting_text
-from arras_ray.errors import ArrasRayError
+from arras_ray.errors import ArrasRayError, Interrupted
 
 if TYPE_CHECKING:
     from arras_ray.ended import Ended
@@ -47,6 +49,12 @@ class Report(Protocol):
     def close(self) -> None: ...
 
 
+class TellsErrors(Protocol):
+    """Whatever an error is told to."""
+
+    def error(self, error: ArrasRayError) -> None: ...
+
+
 WARN = 2
 """Arras' log level that has warnings in it, and nothing that is less."""
 
@@ -84,6 +92,23 @@ def known_error(error: Exception) -> ArrasRayError:
         f"internal error: {type(error).__name__}: {error}",
         hint="this is a bug in arras-ray; --debug shows where, please report it",
     )
+
+
+@contextmanager
+def errors_told(report: TellsErrors, interrupted: str) -> Iterator[None]:
+    """Tell a report of each error that leaves this block. interrupted: what KeyboardInterrupt means; it leaves as
+    Interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        error = Interrupted(interrupted)
+        report.error(error)
+        raise error from None
+    except BrokenPipeError:
+        raise  # nobody is there to be told
+    except Exception as error:
+        report.error(known_error(error))
+        raise
 
 
 class QuietReport:

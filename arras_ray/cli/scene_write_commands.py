@@ -52,23 +52,33 @@ def convert(
         click.echo(f"wrote {path}")
 
 
-@click.command()
+@click.command(cls=SceneCommand)
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
+@click.option("-a", "more_before", metavar="FILE", multiple=True, help="One more file of A, as where it is split.")
+@click.option("-b", "more_after", metavar="FILE", multiple=True, help="One more file of B.")
 @click.option(
     "-o", "--out", "output", metavar="OUT", help="File for the delta, .rdla or .rdlb. Default: RDLA on stdout."
 )
+@reading_options
 @debug_option
-def diff(before: str, after: str, output: str | None) -> int:
+def diff(
+    before: str,
+    after: str,
+    more_before: tuple[str, ...],
+    more_after: tuple[str, ...],
+    output: str | None,
+    reading: Reading,
+) -> int:
     """Say what makes scene B of scene A, as a delta.
 
-    What a delta cannot say is told on stderr. Exits with 0 if the scenes are equal, 1 if they differ, 3 if one of them
-    cannot be read.
+    Both are read in the same way. What a delta cannot say is told on stderr. Exits with 0 if the scenes are equal, 1 if
+    they differ, 3 if one of them cannot be read.
     """
     from arras_ray.scene import Delta, write_delta
     from arras_ray.scene.files import RDLB
 
-    earlier, later = Reading().read([before]), Reading().read([after])
+    earlier, later = reading.read([before, *more_before]), reading.read([after, *more_after])
     for context in (earlier, later):
         tell_skipped(context)
     delta = Delta.between(earlier, later)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ import click
 from arras_ray.cli.guard import guard
 from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.options import Settings, debug_option
-from arras_ray.cli.report import known_error
+from arras_ray.cli.report import errors_told
 from arras_ray.cli.session_report import SessionEvents, SessionLines, SessionReport
-from arras_ray.errors import ComputationError, Interrupted, MessageTimeout, UsageError
+from arras_ray.errors import ComputationError, MessageTimeout, UsageError
 from arras_ray.session.waiting_line import Queue
 
 if TYPE_CHECKING:
@@ -119,22 +118,13 @@ def run(
     given, where = given_targets(targets), "local:" if engine == "local" else address
     conversation = Conversation(file, texts, timeout, given, where, log_level, ready_timeout, enforce_memory, queue)
     report: SessionReport = SessionEvents(sys.stdout) if as_json else SessionLines(sys.stdout, sys.stderr)
-    try:
+    with errors_told(report, "interrupted; the session was shut down"):
         if engine == "ray" and settings is not None and settings.own_process:
             code = guard("start it again once there is a Ray", "the session")
             if code is not None:
                 return code
         with Interrupt() as interrupt:
             conversation.run(report, interrupt)
-    except KeyboardInterrupt:
-        interrupted = Interrupted("interrupted; the session was shut down")
-        report.error(interrupted)
-        raise interrupted from None
-    except BrokenPipeError:
-        raise  # nobody is there to be told
-    except Exception as error:
-        report.error(known_error(error))
-        raise
     return 0
 
 
@@ -199,6 +189,8 @@ class Conversation:
             session.wait_ready(0)  # raises what has ended it, if that was not us
 
     def _converse(self, session: Session, audience: Audience, report: SessionReport) -> None:
+        from arras_ray.session.message import new_id
+
         for warning in session.warnings:
             report.warning(warning)
         session.wait_ready(self.ready_timeout)
@@ -207,7 +199,7 @@ class Conversation:
         deadline = time.monotonic() + seconds
         answers: dict[str, set[str]] = {}
         for text in self.texts:
-            answers[source_id := str(uuid.uuid4())] = set()
+            answers[source_id := new_id()] = set()
             audience.send(session, text, source_id)
         while not answers or not all(audience.has_answered(senders) for senders in answers.values()):
             message = next_message(session, deadline - time.monotonic())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from arras_ray.errors import SceneError
@@ -21,7 +22,12 @@ METADATA_TYPES = frozenset(
 class MemberSet(SceneObject):
     """A set of objects. A GeometrySet keeps the order in which they came; the others are sorted by name."""
 
-    __slots__ = ()
+    __slots__ = ("_known",)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._known: tuple[Any, set[str]] = ((), set())
+        """The members as they were last, and their names: sets grow one by one, to thousands."""
 
     @property
     def member_attribute(self) -> str:
@@ -36,7 +42,18 @@ class MemberSet(SceneObject):
 
     def add(self, members: Iterable[SceneObject]) -> None:
         """Put objects into the set; one that is there already stays where it is. Raises ConversionError."""
-        self.set(self.member_attribute, (*self.members, *members))
+        attribute = self.attribute(self.member_attribute)
+        present, names = self._known
+        if present is not self.members:
+            present, names = self.members, {member.name for member in self.members}
+        accepted = super()._stored(attribute, tuple(members))
+        fresh = {member.name: member for member in accepted if member is not None and member.name not in names}
+        self._unbind(attribute)
+        if fresh:
+            longer = self._ordered((*present, *fresh.values()))
+            self._put(attribute, (longer, longer))
+            names.update(fresh)
+            self._known = longer, names
 
     def _compared(self, attribute: Attribute) -> tuple[Any, ...]:
         if attribute.name != self.member_attribute:
@@ -45,9 +62,10 @@ class MemberSet(SceneObject):
 
     def _stored(self, attribute: Attribute, value: Any) -> Any:
         members = {member.name: member for member in super()._stored(attribute, value) if member is not None}
-        if self.scene_class.name == "GeometrySet":
-            return tuple(members.values())
-        return tuple(members[name] for name in sorted(members))
+        return self._ordered(tuple(members.values()))
+
+    def _ordered(self, members: tuple[SceneObject, ...]) -> tuple[SceneObject, ...]:
+        return members if self.scene_class.name == "GeometrySet" else tuple(sorted(members, key=attrgetter("name")))
 
 
 class TraceSet(SceneObject):

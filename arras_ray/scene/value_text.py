@@ -20,9 +20,10 @@ import re
 from typing import Any
 
 from arras_ray.scene.context import SceneContext
+from arras_ray.scene.lua_numbers import parse_number
 from arras_ray.scene.scene_object import SceneObject
 from arras_ray.scene.schema import Attribute
-from arras_ray.scene.values import ConversionError, ValueType, convert, parse_number
+from arras_ray.scene.values import ConversionError, ValueType, convert
 
 BOOLS = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 

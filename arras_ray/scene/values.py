@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from arras_ray.errors import SceneError
+from arras_ray.scene.lua_numbers import number_text, parse_number
 
 
 class Rgb(NamedTuple):
@@ -246,33 +246,6 @@ def _to_bool(value: object) -> bool:
     raise _refuse(value, "true or false")
 
 
-def parse_number(text: str) -> int | float | None:
-    """A numeral as Lua reads it, with blanks around it or not; None for any other text."""
-    if not _NUMERAL.fullmatch(text):
-        return None
-    text = text.strip()
-    if "x" in text.lower():
-        if set(text.lower()) & set(".p"):
-            return _hexadecimal(text)
-        # as many bits as an integer has, the lowest ones
-        bits = int(text, 16) & 0xFFFF_FFFF_FFFF_FFFF
-        return bits - (bits >> 63 << 64)
-    number = float(text)
-    if len(text) <= _MOST_DIGITS and set(text) <= set("+-0123456789"):
-        exact = int(text)
-        return exact if -(1 << 63) <= exact < 1 << 63 else number
-    return number
-
-
-_NUMERAL = re.compile(
-    r"\s*[+-]?(?:0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?\d+)?|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*",
-    re.ASCII | re.IGNORECASE,
-)
-
-_MOST_DIGITS = 1000
-"""Of a number Python is to read digit by digit; an integer of more does not fit in 64 bits, or begins with zeros."""
-
-
 def _to_number(value: object) -> int | float:
     if isinstance(value, bool):
         raise _refuse(value, "a number")
@@ -286,13 +259,6 @@ def _to_number(value: object) -> int | float:
     if number is not None:
         return number
     raise _refuse(value, "a number")
-
-
-def _hexadecimal(text: str) -> float:
-    try:
-        return float.fromhex(text)
-    except OverflowError:
-        return -math.inf if text.startswith("-") else math.inf
 
 
 def _to_int(value: object, value_type: ValueType) -> int:
@@ -325,16 +291,8 @@ def _to_string(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _number_text(value)
+        return number_text(value)
     raise _refuse(value, "a string")
-
-
-def _number_text(value: int | float) -> str:
-    """A number as Lua writes it."""
-    if isinstance(value, int):
-        return str(value)
-    text = f"{value:.14g}"
-    return text + ".0" if text.lstrip("-").isdigit() else text
 
 
 def _to_tuple(value: object, value_type: ValueType) -> Any:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from arras_ray.errors import ArrasRayError
-from arras_ray.session.message import Envelope
+from arras_ray.session.message import Envelope, new_id
 from arras_ray.session.party import Party
 
 
@@ -44,7 +43,7 @@ class Inbox:
     @contextmanager
     def call(self) -> Iterator[tuple[str, deque[Envelope]]]:
         """A source id, and where messages with it are put meanwhile; those that are left there are kept for others."""
-        source_id, replies = str(uuid.uuid4()), deque[Envelope]()
+        source_id, replies = new_id(), deque[Envelope]()
         self._calls[source_id] = replies
         try:
             yield source_id, replies

@@ -15,12 +15,12 @@ Arrays travel beside the pickled rest, uncopied until they leave the process.
 from __future__ import annotations
 
 import pickle
+import secrets
 import time
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from arras_ray.errors import MessageError
 
@@ -48,8 +48,7 @@ class Message:
     size: int
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A message under way. kind: MODULE:CLASS of its content. body and buffers: a pickle and its arrays.
 
     number counts what its sender has sent to one receiver, from 1: it keeps the order. line: another one for a client
@@ -78,7 +77,7 @@ class Envelope:
 
     def kept(self) -> Envelope:
         """The same with arrays of its own, for one that does not leave at once: its sender may change them."""
-        return replace(self, buffers=[bytes(buffer) for buffer in self.buffers])
+        return self._replace(buffers=[bytes(buffer) for buffer in self.buffers])
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,11 @@ class CreditUpdate:
     name: str = ""
 
 
+def new_id() -> str:
+    """One that no other message has."""
+    return secrets.token_hex(16)
+
+
 def pack(content: Any, sender: str, *, source_id: str = "", routing_name: str = "") -> Envelope:
     """Put content into an envelope. Raise MessageError for what cannot travel."""
     cls = type(content)
@@ -130,8 +134,8 @@ def pack(content: Any, sender: str, *, source_id: str = "", routing_name: str = 
         kind=kind_of(cls),
         version=getattr(cls, "message_version", 1),
         routing_name=routing_name or name,
-        source_id=source_id or str(uuid.uuid4()),
-        instance_id=str(uuid.uuid4()),
+        source_id=source_id or new_id(),
+        instance_id=new_id(),
         sender=sender,
         created=time.time(),
         body=body,
@@ -173,7 +177,7 @@ def kind_of(cls: type) -> str:
 
 def to_bytes(envelope: Envelope, number: int = 0, line: str = "") -> bytes:
     """A small envelope, `numbered`, as one piece: Ray takes bytes much quicker than an object with parts."""
-    return pickle.dumps((*(vars(envelope) | {"number": number, "line": line}).values(),), PROTOCOL)
+    return pickle.dumps((*numbered(envelope, number, line),), PROTOCOL)
 
 
 def from_bytes(data: bytes) -> Envelope:
@@ -183,7 +187,7 @@ def from_bytes(data: bytes) -> Envelope:
 
 def numbered(envelope: Envelope, number: int, line: str = "") -> Envelope:
     """The same, with its place in the order of its connection."""
-    return replace(envelope, number=number, line=line)
+    return envelope._replace(number=number, line=line)
 
 
 def _message(envelope: Envelope, content: Any) -> Message:

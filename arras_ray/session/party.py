@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from arras_ray.errors import MessageError
 from arras_ray.session.image_credit import OFF, ImageCredit
@@ -191,7 +190,7 @@ class Party:
     def _let_out(self, connection: Connection, receiver: str, envelope: Envelope) -> None:
         connection.sent += 1
         on_credit = envelope.is_image and connection.credit.left != OFF
-        self._outlet(receiver, replace(envelope, number=connection.sent, on_credit=on_credit))
+        self._outlet(receiver, envelope._replace(number=connection.sent, on_credit=on_credit))
 
     def _credit_comes(self, envelope: Envelope) -> None:
         try:

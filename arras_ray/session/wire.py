@@ -13,7 +13,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate
 from typing import Any
@@ -37,7 +37,7 @@ _HEADER = struct.Struct("!BQQQ")
 _DESCRIPTOR = struct.Struct("@i")
 
 
-_ABOUT = tuple(field.name for field in fields(Envelope) if field.name not in ("body", "buffers"))
+_ABOUT = tuple(name for name in Envelope._fields if name not in ("body", "buffers"))
 """What an envelope says about its content."""
 
 

@@ -16,12 +16,13 @@ from arras_ray.actors.cluster import NAMESPACE, Cluster
 from arras_ray.actors.nodes import nodes
 from arras_ray.errors import ArrasRayError
 from arras_ray.overview import Sessions
-from arras_ray.ray_session import RaySession, start_session
+from arras_ray.ray_session import RaySession
 from arras_ray.session import dso
 from arras_ray.session.computation_spec import MB, ComputationSpec, Resources
 from arras_ray.session.log_line import DEBUG, LogLine
 from arras_ray.session.message import CLIENT
 from arras_ray.session.routing import EVERYTHING, Rule
+from arras_ray.session_start import start_session
 
 FAULTS = "arras_ray.computations.fault_computation:FaultComputation"
 

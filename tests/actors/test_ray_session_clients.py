@@ -20,10 +20,11 @@ from arras_ray.actors import launch
 from arras_ray.actors.cluster import Cluster
 from arras_ray.errors import UsageError
 from arras_ray.overview import Sessions
-from arras_ray.ray_session import RaySession, attach_session
+from arras_ray.ray_session import RaySession
 from arras_ray.session.endings import Stopped
 from arras_ray.session.message import GenericMessage
 from arras_ray.session.party import MOST_MESSAGES
+from arras_ray.session_start import attach_session
 
 ECHO = "self.reply(message.content, message)"
 FORWARD = "self.send(message.content, source_id=message.source_id)"
@@ -58,7 +59,7 @@ def end(session: RaySession) -> None:
 BEGIN = """
 import os, sys, time
 import numpy as np
-from arras_ray import ray_session
+from arras_ray import session_start
 from arras_ray.actors.cluster import connect
 from session_parts import GenericMessage, Pixels
 from session_stage import EVERYTHING, spec
@@ -69,7 +70,7 @@ cluster = connect(sys.argv[1])
 
 def start(name, keep=False, message=held):
     a = spec("a", message=message, stop=f"Path({folder + '/stopped ' + name!r}).touch()")
-    return ray_session.start_session(cluster, name, [a], {"a": EVERYTHING}, keep=keep).wait_ready(90)
+    return session_start.start_session(cluster, name, [a], {"a": EVERYTHING}, keep=keep).wait_ready(90)
 """
 
 
@@ -87,7 +88,7 @@ def output(process: subprocess.Popen[str]) -> str:
 
 
 DIES = """
-ray_session.CLIENT_SECONDS = 4.0
+session_start.CLIENT_SECONDS = 4.0
 sessions = [start("lost"), start("kept", keep=True)]
 for session in sessions:
     assert session.call(GenericMessage("first")).content.value == "first"
@@ -143,7 +144,7 @@ def test_what_a_client_has_sent_before_it_left_arrives(start: Stage, ray_here: C
 
 FORGETS = """
 import ray
-ray_session.CLIENT_SECONDS = 4.0
+session_start.CLIENT_SECONDS = 4.0
 session = start("forgotten")
 session.send(GenericMessage("late"))
 cluster.close()

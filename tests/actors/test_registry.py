@@ -23,10 +23,11 @@ from arras_ray.actors import launch
 from arras_ray.actors.cluster import Cluster
 from arras_ray.client import SessionRender, render_session
 from arras_ray.errors import ClusterError, Interrupted, ResourcesError
-from arras_ray.ray_session import RaySession, start_render
+from arras_ray.ray_session import RaySession
 from arras_ray.session.definition import SessionDefinition, parse_definition
 from arras_ray.session.waiting_line import Queue, Waiting
 from arras_ray.session_client import Client
+from arras_ray.session_start import start_render
 
 ENGINE = "fake_engine:load"
 FULL = "second: no node has as many cores"

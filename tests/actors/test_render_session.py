@@ -13,10 +13,10 @@ from arras_ray.actors.cluster import Cluster
 from arras_ray.errors import ClusterError, DefinitionError, MessageError, SceneError, UsageError
 from arras_ray.frame_receiver import FrameReceiver
 from arras_ray.local_render import LocalRender
-from arras_ray.ray_session import start_render
 from arras_ray.render_session import RenderSession
 from arras_ray.session.definition import SessionDefinition, parse_definition
 from arras_ray.session.message import GenericMessage
+from arras_ray.session_start import start_render
 
 ENGINE = "fake_engine:load"
 

@@ -270,6 +270,19 @@ def test_equal_scenes_have_no_difference(told: Told) -> None:
     assert told("diff", "ball.rdla", "same.rdlb") == []
 
 
+def test_scenes_of_several_files_are_compared_as_they_are_read(told: Told) -> None:
+    corners = ", ".join(f"Vec3({n}, 0, 0)" for n in range(13))  # as many as go into the binary half
+    mesh = f'RdlMeshGeometry("/m") {{ ["vertex_list_0"] = {{ {corners} }} }}\n'
+    write("whole.rdla", SCENE + mesh + 'UserData("/u") { ["int_key"] = tostring(n) }\n')
+    told("convert", "whole.rdla", "split", "--rdla-set", "n", "7")
+    parts = ("split.rdla", "-a", "split.rdlb")
+    assert told("diff", *parts, "whole.rdla", "--rdla-set", "n", "7") == []
+    lines = told("diff", *parts, "whole.rdla", "--rdla-set", "n", "8", code=1)
+    assert lines == ['UserData("/u") {', '    ["int_key"] = "8",', "}"]
+    assert told("diff", "whole.rdla", "-b", "split.rdlb", "split.rdla", "--rdla-set", "n", "7") == []
+    assert told("diff", "split.rdla", "whole.rdla", "--rdla-set", "n", "7", code=1)[0] == 'RdlMeshGeometry("/m") {'
+
+
 def test_a_delta_is_printed_that_leads_from_one_to_the_other(told: Told) -> None:
     write("other.rdla", SCENE + 'SphereLight("/light") { ["color"] = Rgb(1, 0.5, 0) }\nRectLight("/new")\n')
     lines = told("diff", "ball.rdla", "other.rdla", code=1)

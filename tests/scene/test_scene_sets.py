@@ -42,6 +42,22 @@ def test_calling_a_set_again_adds_to_it(read: Reader) -> None:
     assert context["set"].get("geometries") == tuple(context[name] for name in "bac")
 
 
+def test_what_is_added_goes_to_what_the_set_holds_now() -> None:
+    context = SceneContext()
+    lights = {name: context.create("RectLight", name) for name in "abcd"}
+    lightset = context.create("LightSet", "set")
+    assert isinstance(lightset, MemberSet)
+    lightset.add([lights["c"]])
+    lightset.add([lights["a"], lights["c"]])
+    assert names_of(context, "set") == ["a", "c"]
+    lightset.set("lights", [lights["d"], lights["b"]])
+    lightset.add([lights["a"], None, lights["d"]])
+    assert names_of(context, "set") == ["a", "b", "d"]
+    lightset.set("lights", [])
+    lightset.add([lights["b"]])
+    assert names_of(context, "set") == ["b"]
+
+
 @pytest.mark.parametrize(
     ("set_class", "member"),
     [("LightSet", "RectLight"), ("ShadowSet", "SphereLight"), ("LightFilterSet", "IntensityLightFilter")],

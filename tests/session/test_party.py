@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -169,7 +169,7 @@ def test_credit_is_kept_for_each_connection_and_is_for_images_only() -> None:
 def test_credit_goes_back_for_images_that_are_handled_and_took_any() -> None:
     post = Post()
     party = Party("x", {}, OTHERS, post, returns_credit=True)
-    image = replace(pack(Frame(np.zeros(3)), "a", source_id="mine"), number=1, on_credit=True)
+    image = pack(Frame(np.zeros(3)), "a", source_id="mine")._replace(number=1, on_credit=True)
     party.accept(image)
     party.accept(message(2))
     party.accept(numbered(pack(Frame(np.zeros(3)), "a"), 3))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ASK_SECONDS = 10.0
 """For a worker, the start of the nursery included; a parent that has waited for so long starts one by itself."""
 
+NO_JOB = "ffffffff"
+"""Ray's JobID.nil()."""
+
 PEER = struct.Struct("3i")
 """struct ucred: process, user, group."""
 
@@ -106,7 +109,9 @@ def _start(path: str, script: str) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=os.environ,  # as the requests tell it: libraries may have changed it behind Python's back
+            # As the requests tell it: libraries may have changed it behind Python's back. Ray reads the job when it is
+            # imported, for good; a worker of no job, as Ray starts them ahead of need, is taken for any.
+            env={**os.environ, "RAY_JOB_ID": NO_JOB},
             cwd="/",  # Python looks there first
             pass_fds=(listening.fileno(),),
             process_group=0,  # else Ray would end it with the worker whose parent this is

@@ -38,8 +38,8 @@ def test_the_same_bits_on_a_cluster(head: Head, on_cluster: Run, arras_ray: Run,
     np.testing.assert_array_equal(read_exr(tmp_path / "ray.exr")[0], read_exr(tmp_path / "local.exr")[0])
 
 
-@pytest.mark.slow
-def test_one_mcrt_a_node_without_a_number(on_cluster: Run) -> None:
+def test_the_next_render_on_a_cluster_takes_one_mcrt_a_node_without_a_number(on_cluster: Run) -> None:
+    """It is another job of Ray's, whose workers the nursery forks as well."""
     result = on_cluster()
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("mcrt") == 1

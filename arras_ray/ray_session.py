@@ -86,7 +86,7 @@ class RaySession(Session):
         """now: its next message is a call; reply: from whom it comes, and a reference to it."""
         self._last_lines: dict[str, deque[str]] = {}
         """What each computation was heard to write last."""
-        self._membership = _membership()
+        self._membership: tuple[str, str] | None = _membership()
         self._fetcher = Fetcher(self._reader, self._takes)
         if comes_back or watches:
             self._meet(link.ask(link.supervisor.state.remote()))
@@ -94,7 +94,9 @@ class RaySession(Session):
             target=self._fetcher.run, args=(lambda: self._is_joined,), name="fetch", daemon=True
         )
         self._fetching.start()
-        threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
+        self._keeping = threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True)
+        self._keeping.start()
+        link.cluster.before_leaving(self)
 
     def call(self, content: Any, *, to: Iterable[str] = (), timeout: float | None = None) -> Message:
         """As Session has it. A reply that comes soon takes one call of Ray's."""
@@ -166,6 +168,14 @@ class RaySession(Session):
         self._room.close()
         self._hurry.set()
         self._has_stopped(Stopped("running", "", DISCONNECTED))
+
+    def leave_cluster(self) -> None:
+        """This process leaves the cluster, and its threads have nothing to ask any more."""
+        self._membership = None
+        self._hurry.set()
+        for thread in (self._fetching, self._keeping):
+            if thread is not threading.current_thread():
+                thread.join(LAST_SECONDS)
 
     def _deliver(self, receiver: str, envelope: Envelope) -> None:
         if self._watches:  # credit for what it has handled: its client returns it

@@ -50,7 +50,7 @@ class SessionLink:
         self.name = name
         self.supervisor = supervisor
         self.error: ArrasRayError | None = None
-        self._cluster = cluster
+        self.cluster = cluster
         self._reached_at = time.monotonic()
 
     def keep_alive(self) -> SessionState | None:
@@ -126,10 +126,10 @@ class SessionLink:
         if isinstance(error, ClusterError) or error.fields.get("how") not in ("silent", "unreachable"):
             return error
         away = time.monotonic() - self._reached_at
-        if away > HEAD_SECONDS and not is_alive(self._cluster.address):
+        if away > HEAD_SECONDS and not is_alive(self.cluster.address):
             return ClusterError(
-                f"the head of the cluster at {self._cluster.address} is lost, and session {self.name} with it",
+                f"the head of the cluster at {self.cluster.address} is lost, and session {self.name} with it",
                 hint="a checkpoint (--checkpoint FILE) goes on with --resume FILE once a cluster is there again",
-                address=self._cluster.address,
+                address=self.cluster.address,
             )
         return error if away > LOST_SECONDS else None

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from arras_ray.actors.guest_node import GuestNode, address_towards, check_reached, is_node
 from arras_ray.actors.probe import address_on_this_machine, check_alive, is_alive, token
@@ -51,6 +52,13 @@ class Address:
     source: str
 
 
+class Dweller(Protocol):
+    """Who has threads that use Ray."""
+
+    def leave_cluster(self) -> None:
+        """Use it no more; returns once no thread does, or after a few seconds."""
+
+
 class Cluster:
     """A Ray this process is connected to. Close it, or use it as a context manager.
 
@@ -68,11 +76,19 @@ class Cluster:
         self.guest: GuestNode | None = None
         """This machine's node, where it is one for this connection only."""
         self._variables: dict[str, str | None] = {}
+        self._dwellers: WeakSet[Dweller] = WeakSet()
+
+    def before_leaving(self, dweller: Dweller) -> None:
+        """Call its `leave_cluster` first when this process leaves: a thread that is in one of Ray's functions then may
+        never come back from it."""
+        self._dwellers.add(dweller)
 
     def close(self) -> None:
         """Leave the cluster; an embedded one ends with its processes and its folder. May be called twice."""
         import ray
 
+        for dweller in list(self._dwellers):
+            dweller.leave_cluster()
         processes = _processes_of(self.folder) if self.folder is not None else []
         if ray.is_initialized():
             ray.shutdown()

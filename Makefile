@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Tests start hundreds of processes; without bytecode each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup render lint kernels kernels-slow-twins before-tests test test-all check clean
+.PHONY: help setup render lint kernels kernels-slow-twins before-tests tests-with-ray tests-without-ray test test-all check clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -49,20 +49,27 @@ kernels-slow-twins: $(READY)
 before-tests: $(READY)
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint kernels kernels-slow-twins
 
-# Tests that start a Ray, which takes all cores and is watched by the clock; the others run side by side.
+# Tests that start a Ray wait for it much of the time, and are watched by the clock: the others, which only compute, take
+# what those leave of the processors.
 WITH_RAY := tests/actors tests/cli/ray
-SIDE_BY_SIDE := -n logical --maxprocesses 8 $(WITH_RAY:%=--ignore=%)
-
-test: before-tests
-	$(BIN)/python -m pytest -q -m "not slow" $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest -q -m "not slow" $(WITH_RAY)
+WITHOUT_RAY := $(WITH_RAY:%=--ignore=%) -n logical --maxprocesses 8
+FAST := -m "not slow"
 
 # Clusters of several nodes want a process that has had no other Ray.
 FARMS := tests/actors/test_mixed_nodes.py tests/actors/test_node_loss.py
 
+test: before-tests
+	@$(MAKE) --no-print-directory -j2 tests-with-ray tests-without-ray SELECTED='$(FAST)'
+
+tests-with-ray: $(READY)
+	$(BIN)/python -m pytest -q $(SELECTED) $(WITH_RAY) $(FARMS:%=--ignore=%)
+
+tests-without-ray: $(READY)
+	@echo "beside them, told at their end: $(BIN)/python -m pytest -q $(SELECTED) $(WITHOUT_RAY)"
+	@told=$$(nice -n 19 $(BIN)/python -m pytest -q $(SELECTED) $(WITHOUT_RAY) 2>&1); code=$$?; echo "$$told"; exit $$code
+
 test-all check: before-tests
-	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest -q $(WITH_RAY) $(FARMS:%=--ignore=%)
+	@$(MAKE) --no-print-directory -j2 tests-with-ray tests-without-ray
 	$(BIN)/python -m pytest -q $(FARMS)
 
 clean:

@@ -38,7 +38,7 @@ ALWAYS_IMPORTED = (
 """What workers import before they do anything, or soon after."""
 
 OWN_VARIABLES = ("RAY_JOB_ID", "RAY_RAYLET_PID", "SHLVL", "PWD", "OLDPWD", "_")
-"""Of one worker, and without meaning for what it imports."""
+"""Of one worker, and without meaning for what it imports, but for Ray's job: a nursery has none."""
 
 MOST_BYTES = 1 << 20
 N_DESCRIPTORS = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fake_engine import Stage
@@ -11,6 +12,10 @@ from size_of_ray import CPUS, MEMORY
 
 from arras_ray.actors import cluster
 from arras_ray.session.definition import SessionDefinition, load_definition, parse_definition
+
+if TYPE_CHECKING:
+    from session_parts import Gate
+    from session_stage import Stage as SessionStage
 
 HERE = Path(__file__).parent
 
@@ -67,5 +72,33 @@ def two_merges() -> SessionDefinition:
 def stage(tmp_path: Path) -> Iterator[Stage]:
     """A gate for an mcrt; open at the end, whatever happened."""
     gate = Stage(tmp_path)
+    yield gate
+    gate.open()
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[None]:
+    """Computations of session_parts may run on a Ray that starts now."""
+    from session_stage import parts_may_be_named  # imports Ray, which some modules here want to do in their own way
+
+    with parts_may_be_named():
+        yield
+
+
+@pytest.fixture
+def start(ray_here: cluster.Cluster) -> Iterator[SessionStage]:
+    """Starts sessions of computations; nothing is left of them at the end."""
+    from session_stage import staging
+
+    with staging(ray_here) as stage:
+        yield stage
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """For a computation; shut, and open at the end, whatever happened."""
+    from session_parts import Gate
+
+    gate = Gate(tmp_path)
     yield gate
     gate.open()

@@ -12,38 +12,19 @@ from types import ModuleType
 import numpy as np
 import pytest
 from session_parts import Gate, Letter, Note, Picture, Pixels
-from session_stage import Stage, parts_may_be_named, spec, staging, take
+from session_stage import Stage, spec, take
 from waiting import PATIENCE, until
 
-from arras_ray.actors.cluster import Cluster
 from arras_ray.actors.line import INLINE_BYTES
 from arras_ray.errors import ClusterError, ComputationError, MessageError, MessageTimeout
 from arras_ray.session.computation_spec import MB
 from arras_ray.session.message import CLIENT, CreditUpdate, GenericMessage, JSONMessage, UnknownContent
 from arras_ray.session.routing import EVERYTHING, Rule
 
+pytestmark = pytest.mark.usefixtures("parts")
+
 ECHO = "self.reply(message.content, message)"
 FORWARD = "self.send(message.content, source_id=message.source_id)"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def parts() -> Iterator[None]:
-    with parts_may_be_named():
-        yield
-
-
-@pytest.fixture
-def start(ray_here: Cluster) -> Iterator[Stage]:
-    with staging(ray_here) as stage:
-        yield stage
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    """Shut; open at the end, whatever happened."""
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 def numbers(count: int) -> Iterator[Pixels]:

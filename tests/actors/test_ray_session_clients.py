@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from session_parts import Gate, Picture, Pixels
-from session_stage import Stage, left, parts_may_be_named, spec, staging, take
+from session_stage import Stage, left, spec, take
 from waiting import PATIENCE, until
 
 from arras_ray.actors import launch
@@ -26,29 +25,11 @@ from arras_ray.session.message import GenericMessage
 from arras_ray.session.party import MOST_MESSAGES
 from arras_ray.session_start import attach_session
 
+pytestmark = pytest.mark.usefixtures("parts")
+
 ECHO = "self.reply(message.content, message)"
 FORWARD = "self.send(message.content, source_id=message.source_id)"
 HELLO = GenericMessage("hello")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def parts() -> Iterator[None]:
-    with parts_may_be_named():
-        yield
-
-
-@pytest.fixture
-def start(ray_here: Cluster) -> Iterator[Stage]:
-    with staging(ray_here) as stage:
-        yield stage
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    """Shut; open at the end, whatever happened."""
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 def end(session: RaySession) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from session_parts import Gate
-from session_stage import Stage, faulty, left, parts_may_be_named, pid_of, spec, staging, take
+from session_stage import Stage, faulty, left, pid_of, spec, staging, take
 from size_of_ray import CPUS
 from waiting import PATIENCE, until
 
@@ -26,6 +26,8 @@ from arras_ray.overview import Sessions
 from arras_ray.session.computation_spec import ComputationSpec
 from arras_ray.session.endings import Stopped
 from arras_ray.session.message import GenericMessage
+
+pytestmark = pytest.mark.usefixtures("parts")
 
 ECHO = "self.reply(message.content, message)"
 HELLO = GenericMessage("hello")
@@ -50,26 +52,6 @@ DETAILS = {
     "segfault": "Fatal Python error: Segmentation fault",
     "abort": "Fatal Python error: Aborted",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def parts() -> Iterator[None]:
-    with parts_may_be_named():
-        yield
-
-
-@pytest.fixture
-def start(ray_here: Cluster) -> Iterator[Stage]:
-    with staging(ray_here) as stage:
-        yield stage
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    """Shut; open at the end, whatever happened."""
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
 
 
 @dataclass(frozen=True)

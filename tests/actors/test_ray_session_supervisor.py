@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,29 +11,18 @@ from typing import Any
 
 import pytest
 from session_parts import Gate
-from session_stage import Stage, parts_may_be_named, pid_of, spec, staging, take
+from session_stage import Stage, pid_of, spec, take
 from waiting import PATIENCE, until
 
-from arras_ray.actors.cluster import Cluster
 from arras_ray.ray_session import RaySession
 from arras_ray.session.computation_spec import ComputationSpec
 from arras_ray.session.endings import Stopped
 from arras_ray.session.message import CLIENT, GenericMessage
 
+pytestmark = pytest.mark.usefixtures("parts")
+
 ECHO = "self.reply(message.content, message)"
 HELLO = GenericMessage("hello")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def parts() -> Iterator[None]:
-    with parts_may_be_named():
-        yield
-
-
-@pytest.fixture
-def start(ray_here: Cluster) -> Iterator[Stage]:
-    with staging(ray_here) as stage:
-        yield stage
 
 
 def array(name: str, count: int, least: int, **options: Any) -> list[ComputationSpec]:

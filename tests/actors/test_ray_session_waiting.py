@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from session_parts import Gate, Pixels
-from session_stage import Stage, parts_may_be_named, spec, staging, take
+from session_stage import Stage, spec, take
 from waiting import PATIENCE, until
 
-from arras_ray.actors.cluster import Cluster
 from arras_ray.actors.line import MOST_BYTES
 from arras_ray.errors import ArrasRayError, ComputationError
 from arras_ray.ray_session import RaySession
@@ -24,25 +22,7 @@ from arras_ray.session.message import GenericMessage
 from arras_ray.session.party import MOST_WAITING
 from arras_ray.session.routing import EVERYTHING
 
-
-@pytest.fixture(scope="module", autouse=True)
-def parts() -> Iterator[None]:
-    with parts_may_be_named():
-        yield
-
-
-@pytest.fixture
-def start(ray_here: Cluster) -> Iterator[Stage]:
-    with staging(ray_here) as stage:
-        yield stage
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    """Shut; open at the end, whatever happened."""
-    gate = Gate(tmp_path)
-    yield gate
-    gate.open()
+pytestmark = pytest.mark.usefixtures("parts")
 
 
 class Blocked:

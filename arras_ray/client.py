@@ -171,6 +171,8 @@ class SessionRender:
         self._shards = Shards()
         self._version = 0
         self._stopped_at: float | None = None
+        self._told_stop = -1
+        """The life of the dispatch that knows."""
         self._settled = False
         self._closed = threading.Event()
 
@@ -255,11 +257,12 @@ class SessionRender:
         return replace(last, stage="failed", error=str(self.error))
 
     def stop(self) -> None:
-        """Lease nothing more and cancel what renders. What was accepted, and what is finished by then, stays."""
+        """Lease nothing more and cancel what renders. What was accepted, and what is finished by then, stays.
+
+        A dispatch that is being replaced, now or later, hears of it once it is there.
+        """
         self._stopped_at = time.monotonic()
-        parties = self._parties
-        if parties is not None:
-            self._link.ask(parties.dispatch.stop.remote(), ASK_SECONDS)
+        self._tell_stop()
 
     def final(self) -> np.ndarray:
         """The picture of what was accepted: (height, width, 4) float32 R G B A, rows from the bottom up.
@@ -350,6 +353,16 @@ class SessionRender:
             self.hear()
             if self.error is not None and self._state is None:
                 return
+            self._tell_stop()
+
+    def _tell_stop(self) -> None:
+        """Tell the dispatch to stop, if that is wished and it has not heard it yet."""
+        parties = self._parties
+        if self._stopped_at is None or parties is None or parties.lives[0] == self._told_stop:
+            return
+        with suppress(ArrasRayError):
+            self._link.ask(parties.dispatch.stop.remote(), ASK_SECONDS)
+            self._told_stop = parties.lives[0]
 
     def _take(self, state: SessionState) -> None:
         self._state = state

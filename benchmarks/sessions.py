@@ -187,20 +187,18 @@ def large(cluster: Cluster, runs: int, megabytes: int) -> dict[str, Any]:
 def main() -> None:
     os.environ["ARRAS_RAY_MODULES"] = "session_parts"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["starts", "small", "large", "prestarted"], nargs="*", default=[])
+    parser.add_argument("what", choices=["all", "starts", "small", "large", "prestarted"], nargs="?", default="all")
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 8, 32])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--megabytes", type=int, default=256)
     arguments = parser.parse_args()
-    wanted = arguments.what or ["starts", "small", "large"]
+    wanted = ["starts", "small", "large"] if arguments.what == "all" else [arguments.what]
     from arras_ray.actors import cluster as ray_cluster
 
     ray_cluster.OBJECT_STORE_BYTES = 4 * arguments.megabytes * MB if "large" in wanted else 512 * MB
     figures: dict[str, Any] = {}
-    if "prestarted" in wanted:  # in a process of its own: Ray reads this once
-        if wanted != ["prestarted"]:
-            parser.error("prestarted wants a run of its own")
+    if arguments.what == "prestarted":  # in a process of its own: Ray reads this once
         os.environ |= {"RAY_worker_maximum_startup_concurrency": "100"}
         report("sessions", {"prestarted": prestarted(arguments.sizes)})
         return

@@ -80,6 +80,26 @@ def test_whatever_dies_the_picture_has_the_same_bits(
     assert len(told) == len(victims) or "supervisor" in victims
 
 
+@pytest.mark.parametrize("first", ["killed", pytest.param("stopped", marks=pytest.mark.slow)])
+def test_a_stop_holds_for_the_next_dispatch(
+    ray_here: Cluster, definition: SessionDefinition, stage: Stage, first: str
+) -> None:
+    message = scene(stages=str(stage.folder), hold_from=15)
+    with render_session(definition, message, cluster=ray_here, num_mcrt=1, engine=ENGINE) as render:
+        stage.reached()
+        dispatch = pid_of(render, "dispatch")
+        if first == "stopped":
+            render.stop()
+        os.kill(dispatch, signal.SIGKILL)
+        if first == "killed":
+            until(lambda: not psutil.pid_exists(dispatch), "the dispatch to be gone")
+            render.stop()
+        until(lambda: pid_of(render, "dispatch") != dispatch, "another dispatch")
+        status = to_its_end(render)  # with the gate shut
+    assert status.stage == "cancelled"
+    assert status.samples < status.total_samples
+
+
 @pytest.mark.slow
 def test_a_merge_goes_on_from_what_was_saved(
     ray_here: Cluster, definition: SessionDefinition, stage: Stage, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from arras_ray.flatten import FlatScene, flatten
+from arras_ray.flatten import FlatScene, Flattener, Scope
 from arras_ray.kernels import accumulate
 from arras_ray.kernels.config import DISABLE_JIT, cache_folder, numba
 from arras_ray.kernels.embree import RayRecord
@@ -28,7 +28,7 @@ from arras_ray.kernels.layout import (
 from arras_ray.kernels.parcels import LOG_LINES, Parcel
 from arras_ray.kernels.story import NO_LOG
 from arras_ray.messages import BLOCK, FULL_MASK, N_CHANNELS, TILE, UNIT, BadSample, RDLMessage, tile_grid
-from arras_ray.scene import SceneContext
+from arras_ray.scene import SceneContext, rdlb
 
 STRIPES = TILE // BLOCK
 """A unit is cut into so many rows of blocks when several threads share it."""
@@ -52,25 +52,59 @@ class Engine:
     All methods are for one thread at a time, except that anyone may write the cancel word of a render under way.
     """
 
-    def __init__(self, flat: FlatScene, threads: int = 1) -> None:
-        self._flat = flat
+    def __init__(self, flattener: Flattener, threads: int = 1) -> None:
+        self._flattener = flattener
         self._threads = max(1, threads)
-        self._parcel = Parcel(flat.scene, self._threads)
-        settings = flat.scene.settings[0]
-        self.width = int(settings["width"])
-        self.height = int(settings["height"])
-        self.spp = flat.spp
-        self.warnings = flat.warnings
+        self._parcel = Parcel(flattener.flat.scene, self._threads)
         self._rays = [RayRecord() for _ in range(self._threads)]
         self._pool = ThreadPoolExecutor(self._threads, "kernel") if self._threads > 1 else None
 
+    @property
+    def flat(self) -> FlatScene:
+        """The scene as kernels see it."""
+        return self._flattener.flat
+
+    @property
+    def width(self) -> int:
+        """Of the picture, pixels."""
+        return int(self.flat.scene.settings[0]["width"])
+
+    @property
+    def height(self) -> int:
+        """Of the picture, pixels."""
+        return int(self.flat.scene.settings[0]["height"])
+
+    @property
+    def spp(self) -> int:
+        """Samples a pixel in all."""
+        return self.flat.spp
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was drawn differently than the scene asks."""
+        return self.flat.warnings
+
+    def edit(self, message: RDLMessage) -> None:
+        """Change the scene, or the picture's options, and make anew what that touches. `message` holds a delta.
+
+        Raises SceneError; what was rendered before can be rendered still, and the next edit makes up for it.
+        """
+        rdlb.decode(message.payload, self._flattener.context)
+        if self._flattener.again(message.options) is Scope.GEOMETRY:
+            parcel = Parcel(self.flat.scene, self._threads)
+            self._parcel.close()
+            self._parcel = parcel
+        else:
+            self._parcel.show(self.flat.scene)
+
     def render(
-        self, units: np.ndarray, cancel: np.ndarray
+        self, units: np.ndarray, cancel: np.ndarray, stride: int = 1
     ) -> tuple[np.ndarray, np.ndarray, int, int, BadSample | None]:
         """Render units: (done units, their sums (n, TILE * TILE, N_CHANNELS) f8, samples, bad samples, first bad).
 
         units: (n,) UNIT. cancel: (1,) uint32; once it is not 0, the call returns within a block's time with the units
-        that were finished. Bad samples, NaN or infinite, are left out of sums and counts.
+        that were finished. stride: 2, 4 or 8 to render of so many by so many pixels the middle one only. Bad samples,
+        NaN or infinite, are left out of sums and counts.
         """
         sums = np.zeros((len(units), TILE * TILE, N_CHANNELS))
         tasks = self._tasks(units)
@@ -96,6 +130,7 @@ class Engine:
                     np.int64(unit["begin"]),
                     np.int64(unit["end"]),
                     np.uint64(mask),
+                    np.int64(stride),
                     cancel,
                     sums[index],
                     reports[i],
@@ -117,6 +152,18 @@ class Engine:
         bad = int(reports[:, accumulate.REPORT_BAD].sum())
         return units, sums, samples, bad, self._first_bad(reports)
 
+    def preview(self, tiles: np.ndarray, stride: int, cancel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first sample of the middle pixel of each stride x stride pixels of some tiles.
+
+        tiles: (n,) integers. stride: 2, 4 or 8. cancel: as in `render`. Returns the tiles that were finished and their
+        pixels, (n, TILE / stride, TILE / stride, 4) f4 R G B A, 0 outside the picture and where a sample was left out.
+        """
+        units = np.zeros(len(tiles), UNIT)
+        units["id"], units["tile"], units["end"], units["mask"] = np.arange(len(tiles)), tiles, 1, FULL_MASK
+        units, sums, *_ = self.render(units, cancel, stride)
+        whole = sums.reshape(len(units), TILE, TILE, N_CHANNELS)
+        return units["tile"].copy(), whole[:, stride // 2 :: stride, stride // 2 :: stride, :4].astype("f4")
+
     def trace_pixel(self, x: int, y: int, sample: int) -> list[dict[str, Any]]:
         """The story of one sample of raster pixel (x, y), origin bottom-left: an entry an event, in the order of the
         path. Positions in world space; radiance is what the event adds to the pixel."""
@@ -131,6 +178,7 @@ class Engine:
             np.int64(sample),
             np.int64(sample + 1),
             np.uint64(FULL_MASK),
+            np.int64(1),
             np.zeros(1, "u4"),
             sums,
             np.zeros(accumulate.REPORT_WORDS, "i8"),
@@ -170,13 +218,13 @@ class Engine:
         event = EVENTS[int(line["event"])]
         told: dict[str, Any] = {"depth": int(line["depth"]), "event": event}
         if line["geometry"] >= 0:
-            told["object"] = self._flat.geometry_names[line["geometry"]]
+            told["object"] = self.flat.geometry_names[line["geometry"]]
         if line["material"] >= 0:
-            told["material"] = self._flat.material_names[line["material"]]
+            told["material"] = self.flat.material_names[line["material"]]
         if event == "scatter":
             told["lobe"] = LOBES[line["light"]]
         elif line["light"] >= 0:
-            told["light"] = self._flat.light_names[line["light"]]
+            told["light"] = self.flat.light_names[line["light"]]
         told["position"] = [float(c) for c in line["position"]]
         told["normal" if event in ("hit", "emission") else "direction"] = [float(c) for c in line["normal"]]
         for name in ("t", "pdf"):
@@ -195,7 +243,7 @@ def load(message: RDLMessage, threads: int = 1) -> Engine:
 
 def from_context(context: SceneContext, options: Mapping[str, Any] | None = None, threads: int = 1) -> Engine:
     """An engine for a scene. options: see `flatten`. Raises SceneError."""
-    return Engine(flatten(context, options), threads)
+    return Engine(Flattener(context, options), threads)
 
 
 def warm(report: Callable[[str], None] | None = None) -> bool:

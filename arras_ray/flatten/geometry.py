@@ -58,7 +58,7 @@ class Geometries:
     """Collects geometry row by row of the layer."""
 
     def __init__(self, report: Report) -> None:
-        self._report = report
+        self.report = report
         self._records: list[np.ndarray] = []
         self._triangles: list[np.ndarray] = []
         self._n_triangles = 0
@@ -74,16 +74,16 @@ class Geometries:
         try:
             if kind == "RdlMeshGeometry":
                 if geometry.get("is_subd"):
-                    self._report.note("a subdivision mesh is drawn as its control cage so far", geometry.name)
+                    self.report.note("a subdivision mesh is drawn as its control cage so far", geometry.name)
                 self._add_mesh(geometry, rdl_mesh(geometry), layer, row_of)
             elif kind == "BoxGeometry":
                 self._add_mesh(geometry, box_mesh(geometry.get("size")), layer, row_of)
             elif kind == "SphereGeometry":
                 self._add_sphere(geometry, layer, row_of)
             else:
-                self._report.note(f"{kind} is not drawn yet and left out", geometry.name)
+                self.report.note(f"{kind} is not drawn yet and left out", geometry.name)
         except MeshError as error:
-            self._report.note(f"a geometry is left out because {error}", geometry.name)
+            self.report.note(f"a geometry is left out because {error}", geometry.name)
 
     def records(self) -> np.ndarray:
         """(n,) GEOMETRY."""
@@ -105,7 +105,7 @@ class Geometries:
         for name, bit in VISIBILITY.items():
             record["mask"] |= bit if geometry.get(name) else 0
         if geometry.get("side_type") == 1:
-            self._report.note("single-sided geometry is drawn two-sided so far", geometry.name)
+            self.report.note("single-sided geometry is drawn two-sided so far", geometry.name)
         return record
 
     def _finish(self, geometry: SceneObject, record: np.ndarray) -> None:
@@ -162,7 +162,7 @@ class Geometries:
             if data is None or data.scene_class.name != "UserData":
                 continue
             for key, values in user_data(data):
-                rate = rate_of(data, len(values), mesh, self._report)
+                rate = rate_of(data, len(values), mesh, self.report)
                 if rate is not None:
                     first = self.points.add(attribute_values(values))
                     self._attributes.append((key, rate, first))

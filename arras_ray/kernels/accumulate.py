@@ -38,13 +38,13 @@ def is_finite(x):
 
 
 @entry
-def render_unit(parcel, ray, log, only, tile, begin, end, mask, cancel, out, report):
+def render_unit(parcel, ray, log, only, tile, begin, end, mask, stride, cancel, out, report):
     """Add samples [begin, end) of a tile's blocks to out.
 
     parcel: (1,) SCENE. ray: address of this thread's ray record. log: address of a path story, or NO_LOG. only: number
-    of the one pixel to render, or ALL_PIXELS. mask: uint64, a bit a block. cancel: (1,) uint32,
-    polled once a block. out: (TILE * TILE, N_CHANNELS) f8. report: (REPORT_WORDS,) i8. Returns whether the unit was
-    finished.
+    of the one pixel to render, or ALL_PIXELS. mask: uint64, a bit a block. stride: 1, or of each stride x stride pixels
+    (a power of two up to BLOCK) the middle one only. cancel: (1,) uint32, polled once a block. out: (TILE * TILE,
+    N_CHANNELS) f8. report: (REPORT_WORDS,) i8. Returns whether the unit was finished.
     """
     scene = parcel[0]
     s = scene.settings
@@ -53,6 +53,7 @@ def render_unit(parcel, ray, log, only, tile, begin, end, mask, cancel, out, rep
     y0 = (tile // tiles_x) * TILE
     grid = s.grid
     limit = s.limit
+    middle = stride // 2
     for block in range(BLOCKS * BLOCKS):
         if (mask >> np.uint64(block)) & np.uint64(1) == np.uint64(0):
             continue
@@ -60,14 +61,14 @@ def render_unit(parcel, ray, log, only, tile, begin, end, mask, cancel, out, rep
             return False
         bx = (block % BLOCKS) * BLOCK
         by = (block // BLOCKS) * BLOCK
-        for py in range(by, by + BLOCK):
-            y = y0 + py
-            if y >= s.height:
+        for py in range(by + middle, by + BLOCK, stride):
+            if y0 + py - middle >= s.height:
                 break
-            for px in range(bx, bx + BLOCK):
-                x = x0 + px
-                if x >= s.width:
+            y = min(y0 + py, s.height - 1)  # the middle may be outside where some of its pixels are not
+            for px in range(bx + middle, bx + BLOCK, stride):
+                if x0 + px - middle >= s.width:
                     break
+                x = min(x0 + px, s.width - 1)
                 if only != ALL_PIXELS and only != y * s.width + x:
                     continue
                 pixel = pixel_key(x, y, s.seed)

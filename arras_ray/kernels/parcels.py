@@ -129,17 +129,21 @@ class Parcel:
             array = getattr(scene, name)
             if not array.flags.c_contiguous:
                 raise ValueError(f"RenderScene.{name} is not contiguous")
-        self.scene = scene
         self.bvh = SceneBVH(scene, threads)
         self.record = np.zeros(1, SCENE)
+        self.record["bvh"] = self.bvh.handle
+        if DISABLE_JIT:
+            self.record = self.record.view(np.recarray)  # kernels name fields as attributes
+        self.show(scene)
+
+    def show(self, scene: RenderScene) -> None:
+        """Go on with other arrays; those of geometry must be the same. Kernels must not be running."""
+        self.scene = scene
         self.record["settings"] = scene.settings[0]
         self.record["camera"] = scene.camera[0]
-        self.record["bvh"] = self.bvh.handle
         for name in ARRAYS:
             self.record[name] = getattr(scene, name).ctypes.data
             self.record["n_" + name] = len(getattr(scene, name))
-        if DISABLE_JIT:
-            self.record = self.record.view(np.recarray)  # kernels name fields as attributes
 
     def close(self) -> None:
         self.bvh.close()

@@ -106,7 +106,7 @@ def test_the_bits_travel(scene: SmallScene, whole: np.ndarray) -> None:
 
 
 def test_sums_are_multiples_of_the_grid(scene: SmallScene, whole: np.ndarray) -> None:
-    grid = float(scene.engine()._flat.scene.settings[0]["grid"])
+    grid = float(scene.engine().flat.scene.settings[0]["grid"])
     scaled = whole[..., :4] * grid
     assert (scaled == np.floor(scaled)).all()
     assert np.abs(scaled).max() < 2.0**53

@@ -167,7 +167,7 @@ def test_a_light_that_is_off_or_black_gives_nothing() -> None:
     small.light("RectLight", "flat", width=0.0, node_xform=translate(0.0, 0.0, 1.0))
     small.put(small.wall(), small.matte("white", 1.0))
     engine = small.engine()
-    assert engine._flat.light_names == ()
+    assert engine.flat.light_names == ()
     assert not small.render(4)[..., :3].any()
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from types import TracebackType
@@ -74,6 +74,7 @@ def render_session(
     ready_seconds: float | None = None,
     report: Callable[[str], None] | None = None,
     queue: Queue | None = None,
+    interactive: bool = False,
 ) -> SessionRender:
     """Start a session and wait until it renders.
 
@@ -83,7 +84,8 @@ def render_session(
     leases. enforce_memory: end computations that take more than their memoryMB. ready_seconds: how long the session may
     take until it renders; else any time, as long as it gives signs of life. report(stage) is called for each stage
     on the way: placing, loading, compiling, rendering. queue: wait for machines, and begin with at least one mcrt; the
-    others join as there is room. That wait does not count as ready_seconds.
+    others join as there is room. That wait does not count as ready_seconds. interactive: previews come first, leases
+    are short, and `SessionRender.edit` changes the scene; a merge that is lost begins anew.
 
     Raise ResourcesError, ReadyTimeout, SceneError, ClusterError or ComputationError; nothing of the session is left.
     """
@@ -108,6 +110,7 @@ def render_session(
         deadlines=deadlines or Deadlines(),
         client_node=own_node(),
         user=user_name(),
+        interactive=interactive,
     )
     tell = report or (lambda stage: None)
     tell("placing")
@@ -139,7 +142,7 @@ def _begun(
         supervisor = launch.supervisor(session, order)
     except ValueError as error:
         raise name_taken(cluster, session) from error
-    render = SessionRender(session, supervisor, cluster)
+    render = SessionRender(session, supervisor, cluster, order.message.options if order.message else None)
     try:
         render.start(tell, ready_seconds)
     except BaseException:
@@ -156,8 +159,9 @@ class SessionRender:
     was replaced; only a session that has ended as a whole makes them raise.
     """
 
-    def __init__(self, name: str, supervisor: Any, cluster: Cluster) -> None:
+    def __init__(self, name: str, supervisor: Any, cluster: Cluster, options: Mapping[str, Any] | None = None) -> None:
         self.name = name
+        self._options = dict(options or {})
         self.width = 0
         self.height = 0
         self.spp = 0
@@ -170,6 +174,10 @@ class SessionRender:
         self._last: RenderStatus | None = None
         self._shards = Shards()
         self._version = 0
+        self.sync_id = 0
+        """Of the scene as it is now."""
+        self._edits: list[RDLMessage] = []
+        self._editing = threading.Lock()
         self._stopped_at: float | None = None
         self._told_stop = -1
         """The life of the dispatch that knows."""
@@ -205,6 +213,7 @@ class SessionRender:
         """It renders, as the supervisor tells in `state`."""
         assert state.loaded is not None
         self.width, self.height, self.spp = state.loaded.width, state.loaded.height, state.loaded.spp
+        self.sync_id = state.loaded.sync_id
         threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
 
     def hear(self) -> SessionState | None:
@@ -224,6 +233,7 @@ class SessionRender:
         `timeout` seconds, or ever will. With several merges a frame may hold the tiles of some of them."""
         if since != self._version:
             self._shards = Shards()
+            self._shards.sync_id = self.sync_id
         deadline = time.monotonic() + timeout
         while True:
             parties = self._parties
@@ -231,7 +241,7 @@ class SessionRender:
             news = self._shards.news(parties.merges, parties.lives[1:], max(0.0, left)) if parties else []
             if news:
                 self._version += 1
-                return self._shards.joined(news, self.width, self.height, self._version)
+                return self._shards.joined(news, self._version)
             if left <= 0 or self._shards.over or self.error is not None:
                 return None
             if parties is None or self._shards.away:
@@ -255,6 +265,23 @@ class SessionRender:
         if self.error is None or last.stage == "failed":
             return last
         return replace(last, stage="failed", error=str(self.error))
+
+    def edit(self, delta: bytes, options: Mapping[str, Any] | None = None) -> int:
+        """Change the scene by a delta in RDLB, empty for none; returns the sync_id that frames of it have.
+
+        What is rendered of the scene before it is cancelled. options: those of RDLMessage that are to be others than
+        before. A scene that cannot be drawn is told by a warning.
+        """
+        with self._editing:
+            known = {"width": self.width, "height": self.height, "spp": self.spp}
+            self._options = self._options | known | dict(options or {})
+            self.width, self.height, self.spp = (self._options[name] for name in known)
+            message = RDLMessage(self.sync_id + 1, delta, delta=True, options=self._options)
+            self._edits.append(message)
+            self._stopped_at, self._settled = None, False
+            self.sync_id = self._shards.sync_id = message.sync_id
+            self._link.supervisor.edit.remote([message])
+        return message.sync_id
 
     def stop(self) -> None:
         """Lease nothing more and cancel what renders. What was accepted, and what is finished by then, stays.
@@ -365,6 +392,9 @@ class SessionRender:
             self._told_stop = parties.lives[0]
 
     def _take(self, state: SessionState) -> None:
+        if state.loaded is not None and state.sync_id < self.sync_id:  # a supervisor that has not heard of all edits
+            missing = [message for message in self._edits if message.sync_id > state.sync_id]
+            self._link.supervisor.edit.remote(missing)
         self._state = state
         self._told += [text for text in state.warnings if text not in self._told]
         self._ends += [end for end in state.ends if end not in self._ends]

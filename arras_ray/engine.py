@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -84,13 +84,17 @@ class Engine:
         """What was drawn differently than the scene asks."""
         return self.flat.warnings
 
-    def edit(self, message: RDLMessage) -> None:
-        """Change the scene, or the picture's options, and make anew what that touches. `message` holds a delta.
+    def edit(self, messages: Sequence[RDLMessage]) -> None:
+        """Change the scene by deltas, one or more, and make anew what they touch. The options of the last hold.
+
+        An empty payload changes nothing but them.
 
         Raises SceneError; what was rendered before can be rendered still, and the next edit makes up for it.
         """
-        rdlb.decode(message.payload, self._flattener.context)
-        if self._flattener.again(message.options) is Scope.GEOMETRY:
+        for message in messages:
+            if message.payload:
+                rdlb.decode(message.payload, self._flattener.context)
+        if self._flattener.again(messages[-1].options) is Scope.GEOMETRY:
             parcel = Parcel(self.flat.scene, self._threads)
             self._parcel.close()
             self._parcel = parcel

@@ -41,7 +41,8 @@ class Film:
     lock finds a unit wholly in it or not at all.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, version: int = 0) -> None:
+        """version: of the film before this one, whose frames somebody has. Raise ValueError for a film of nothing."""
         if width < 1 or height < 1:
             raise ValueError(f"a film needs at least one pixel, not {width} x {height}")
         self.width = width
@@ -49,7 +50,7 @@ class Film:
         self._curve = morton_tiles(width, height)
         self.n_tiles = len(self._curve)
         self.sums = np.zeros((self.n_tiles, TILE * TILE, N_CHANNELS))
-        self.version = 0
+        self.version = version
         self._tile_version = np.zeros(self.n_tiles, "i8")
         # By tile and pass the rank at which the unit was accepted, from 1; 0 for not yet.
         self._order = np.zeros((self.n_tiles, FIRST_PASSES), "i4")
@@ -61,6 +62,11 @@ class Film:
     def accepted(self) -> np.ndarray:
         """Numbers of the units accepted so far, rising: (n,) i8."""
         return np.flatnonzero(self._order[self._curve].T)
+
+    @property
+    def begun(self) -> np.ndarray:
+        """Which tiles have samples: (n_tiles,) bool."""
+        return np.asarray(self._order.any(axis=1))
 
     @property
     def log(self) -> np.ndarray:
@@ -163,6 +169,12 @@ class Film:
             self._order[state.tiles[places[1]], places[0]] = ranks
             self._ranks = count(len(ranks) + 1)
         self._changed(state.tiles[state.order.any(axis=0)])
+
+    def mark(self) -> int:
+        """A new version, by which something that is no sample is told from what came before."""
+        with self._version_lock:
+            self.version += 1
+            return self.version
 
     def resolve(self, tiles: np.ndarray) -> np.ndarray:
         """Means of some tiles: (n, TILE * TILE, 4) float32 R G B A, 0 where no sample fell. tiles: (n,) integers."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from arras_ray.film import place_tiles
 from arras_ray.messages import ProgressiveFrame
+from arras_ray.previews import fill
 
 Gamma = Literal["srgb"] | float
 """How light becomes 8 bits: the sRGB curve, or an exponent such as 2.2; 1.0 leaves values linear."""
@@ -57,6 +58,8 @@ class FrameReceiver:
         if frame.sync_id > self.sync_id:
             self.rgba[:] = 0
             self.sync_id = frame.sync_id
+        for coarse in frame.coarse:
+            place_tiles(self.rgba, coarse.tiles, fill(coarse))
         place_tiles(self.rgba, frame.tiles, frame.pixels)
         self.version = frame.version
         self.status = frame.status

@@ -6,7 +6,7 @@ at any time: `restore` says what merges have.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,6 +93,22 @@ class Ledger:
         self._last_run: dict[str, np.ndarray] = {}
         """What an mcrt that left was rendering."""
         self._next_lease_id = first_lease_id
+
+    def renewed(self, plan: UnitPlan, sync_id: int) -> Ledger:
+        """The ledger of a scene that was changed: nothing is accepted or leased; the same mcrts, as fast as they were,
+        and the same merges."""
+        new = Ledger(
+            plan,
+            sync_id=sync_id,
+            window=self.window,
+            target_seconds=self.target_seconds,
+            first_lease_id=self._next_lease_id,
+            deadlines=self.deadlines,
+        )
+        new._lives = dict(self._lives)
+        for mcrt in self._mcrts.values():
+            new._mcrts[mcrt.name] = replace(mcrt, credit=Credit(self.window), calls=[])
+        return new
 
     @property
     def done(self) -> bool:
@@ -285,19 +301,21 @@ class Ledger:
 
         Units it does not hold, and leases that are closed, are ignored.
         """
-        self.plan.samples(unit_ids)  # refuses numbers outside the plan
         lease = self._leases.get(lease_id)
-        return self._put_back(lease, unit_ids) if lease is not None else 0
+        if lease is None:
+            return 0
+        self.plan.samples(unit_ids)  # refuses numbers outside the plan
+        return self._put_back(lease, unit_ids)
 
     def fail(self, lease_id: int, unit_ids: np.ndarray, reason: str, now: float) -> int:
         """The call of a lease returned without these units, which could not be rendered: others shall try them.
 
         Returns how many went back to the queue. Units it does not have, and leases that are closed, are ignored.
         """
-        self.plan.samples(unit_ids)  # refuses numbers outside the plan
         lease = self._leases.get(lease_id)
         if lease is None:
             return 0
+        self.plan.samples(unit_ids)  # refuses numbers outside the plan
         ids = np.intersect1d(lease.unit_ids, np.asarray(unit_ids, "i8"))
         self._failures.fail(lease.mcrt.name, ids.tolist(), reason)
         self._failures.clear(ids[self._states.accepted(ids)].tolist())

@@ -44,12 +44,13 @@ class RDLMessage:
 
 @dataclass(frozen=True)
 class Lease:
-    """A run of units for one mcrt. units: (n,) UNIT."""
+    """A run of units for one mcrt. units: (n,) UNIT. stride: above 1 it is for a preview, every so many pixels."""
 
     lease_id: int
     sync_id: int
     mcrt: str
     units: np.ndarray
+    stride: int = 1
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,26 @@ class FilmState:
 
 
 @dataclass(frozen=True)
+class CoarseTiles:
+    """Tiles of which every `stride` by `stride` pixels have one value: a preview, never added to anything.
+
+    tiles: (n,) i4 tile numbers. pixels: (n, TILE / stride, TILE / stride, 4) float32 R G B A, rows from the bottom up.
+    """
+
+    stride: int
+    tiles: np.ndarray
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True)
+class PreviewFrame:
+    """A preview on its way from an mcrt to the merge that keeps these tiles."""
+
+    sync_id: int
+    coarse: CoarseTiles
+
+
+@dataclass(frozen=True)
 class ProgressiveFrame:
     """Tiles that changed since the receiver's last frame, resolved.
 
@@ -144,6 +165,8 @@ class ProgressiveFrame:
     progress: float
     status: str
     """STARTED, RENDERING, FINISHED or CANCELLED, as Arras has them."""
+    coarse: tuple[CoarseTiles, ...] = ()
+    """Tiles that have no sample yet, and a preview; of one tile the newest."""
 
     is_image: ClassVar[bool] = True
 

@@ -29,6 +29,7 @@ LINES: tuple[tuple[str, ...], ...] = (
         "failures",
         "pace",
         "film",
+        "previews",
         "frame_receiver",
     ),
     ("kernels",),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,12 @@ from arras_ray.actors.mcrt import LeaseEnd
 from arras_ray.actors.pool import ActorPool
 from arras_ray.actors.reasons import sentence
 from arras_ray.ledger import BadUnit, Deadlines, Ledger
-from arras_ray.messages import TILE, FailedPixels, Lease, McrtRow, Receipt, RenderStatus, tile_grid
+from arras_ray.messages import TILE, FailedPixels, Lease, McrtRow, Receipt, RenderStatus, Tally, tile_grid
+from arras_ray.previews import PreviewPlan
 from arras_ray.unit_plan import UnitPlan
+
+SHORT_LEASE_SECONDS = 0.1
+"""The same where somebody looks on."""
 
 LEASE_SECONDS = 0.5
 """How long a lease should take. Each costs about 6 ms of somebody's core (three calls), so 0.2 s would cost 3 %."""
@@ -45,11 +50,19 @@ class _Seen:
 class Dispatch:
     """Computation `name` of a session. Events come from the supervisor, the mcrts' calls and the merges' receipts.
 
-    time_limit: seconds from the first lease after which the render ends as finished with what it has.
+    time_limit: seconds from the first lease after which the render ends as finished with what it has. interactive: a
+    preview comes first, and leases are short.
     """
 
     def __init__(
-        self, name: str, session: str, life: int, *, time_limit: float | None = None, deadlines: Deadlines | None = None
+        self,
+        name: str,
+        session: str,
+        life: int,
+        *,
+        time_limit: float | None = None,
+        deadlines: Deadlines | None = None,
+        interactive: bool = False,
     ) -> None:
         self.name = name
         self.session = session
@@ -57,7 +70,10 @@ class Dispatch:
         self._heart = Heart()
         self._time_limit = time_limit
         self._deadlines = deadlines or Deadlines()
+        self._interactive = interactive
         self._lock = threading.RLock()
+        self._preview_ids = count(-1, -1)
+        self._previews: PreviewPlan | None = None
         self._ledger: Ledger | None = None
         self._merges: list[Any] = []
         self._lives: list[int] = []
@@ -112,12 +128,13 @@ class Dispatch:
                     plan,
                     sync_id=picture.sync_id,
                     window=WINDOW,
-                    target_seconds=LEASE_SECONDS,
+                    target_seconds=SHORT_LEASE_SECONDS if self._interactive else LEASE_SECONDS,
                     first_lease_id=1 + self.life,
                     deadlines=self._deadlines,
                 )
                 for one in kept:
-                    ledger.restore(one.shard, len(merges), one.unit_ids, one.tally, one.life)
+                    _restore(ledger, len(merges), one)
+                self._previews = self._preview_of(picture) if not ledger.samples else None
                 self._merges, self._lives = list(merges), [one.life for one in kept]
                 self._earlier_seconds, self._earlier_samples = seconds, ledger.samples
                 self._ledger = ledger
@@ -135,11 +152,25 @@ class Dispatch:
             with self._lock:
                 assert self._ledger is not None
                 self._merges[kept.shard], self._lives[kept.shard] = merge, kept.life
-                again = self._ledger.restore(kept.shard, len(self._merges), kept.unit_ids, kept.tally, kept.life)
+                again = _restore(self._ledger, len(self._merges), kept)
                 if again and self._stage == "finished" and not self._early_end:
                     self._stage, self._over_at = "rendering", None
                 if self._over_at is not None:
                     self._finish(merge)
+            self._pool.pump()
+
+    def show(self, picture: Picture) -> None:
+        """The scene is another from now on: what was leased and rendered of the one before is not wanted any more."""
+        with self._or_fail():
+            with self._lock:
+                if self._ledger is None or picture.sync_id <= self._ledger.sync_id:
+                    return
+                plan = UnitPlan(picture.width, picture.height, picture.spp)
+                self._ledger = self._ledger.renewed(plan, picture.sync_id)
+                self._previews = self._preview_of(picture)
+                self._stage, self._over_at, self._early_end = "rendering", None, ""
+                self._error, self._failed, self._unread = "", None, 0
+                self._earlier_seconds, self._earlier_samples = 0.0, 0
             self._pool.pump()
 
     def mcrt_state(self, name: str, node: str, threads: int, state: str) -> None:
@@ -172,6 +203,8 @@ class Dispatch:
                     return
                 self._pool.remove(name)
                 seen.state = "lost"
+                if self._previews is not None:
+                    self._previews.lost(name)
                 if self._ledger is not None:
                     self._ledger.leave(name)
                 self._settle()
@@ -248,6 +281,11 @@ class Dispatch:
                 failed=self._failed,
             )
 
+    def _preview_of(self, picture: Picture) -> PreviewPlan | None:
+        if not self._interactive:
+            return None
+        return PreviewPlan(picture.width, picture.height, picture.sync_id, self._preview_ids)
+
     def _seconds(self) -> float:
         """Seconds since the first lease, by this dispatch or those before it; until the end if it is over."""
         began = self._ledger.first_lease_at if self._ledger is not None else None
@@ -277,6 +315,9 @@ class Dispatch:
         with self._lock:
             if self._ledger is None:
                 return None
+            if self._previews is not None and self._previews.left and self._over_at is None:
+                able = self._ledger.able
+                return self._previews.lease(name, len(able)) if name in able else None
             first = self._ledger.first_lease_at is None
             lease = self._ledger.lease(name, time.monotonic())
             if lease is not None and first and self._time_limit is not None:
@@ -292,14 +333,20 @@ class Dispatch:
                 if self._ledger is None:
                     return
                 now = time.monotonic()
+                if end.refused and end.sync_id == self._ledger.sync_id:
+                    self._ledger.stop()
+                    self._previews = None
+                    self._warn(f"the scene cannot be drawn as it is now: {end.refused}")
+                if end.lease_id < 0 and self._previews is not None:
+                    self._previews.ended(end.lease_id, end.unfinished)
                 self._ledger.rendered(end.lease_id, now)
-                if len(end.unfinished):
+                if len(end.unfinished) and end.lease_id > 0:
                     self._ledger.release(end.lease_id, end.unfinished)
                 for unit, reason in end.failed:
                     self._ledger.fail(end.lease_id, np.array([unit]), reason, now)
                     self._warn(f"{name} could not render a unit: {reason}")
                 self._settle()
-            if len(end.unfinished) or end.failed:
+            if end.lease_id < 0 or len(end.unfinished) or end.failed:
                 self._pool.pump()
 
     def _mcrt_died(self, name: str, reason: str) -> None:
@@ -375,3 +422,10 @@ class Dispatch:
     def _warn(self, text: str) -> None:
         if text not in self._warnings:
             self._warnings.append(text)
+
+
+def _restore(ledger: Ledger, n_merges: int, kept: Kept) -> int:
+    """What a merge has of this state of the scene; of an earlier one it has nothing that counts."""
+    if kept.sync_id == ledger.sync_id:
+        return ledger.restore(kept.shard, n_merges, kept.unit_ids, kept.tally, kept.life)
+    return ledger.restore(kept.shard, n_merges, np.empty(0, "i8"), Tally(), kept.life)

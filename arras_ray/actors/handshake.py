@@ -94,10 +94,11 @@ class Pulse:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a merge has accepted when it is asked. unit_ids: (n,) i8."""
+    """What a merge has accepted, of this state of the scene, when it is asked. unit_ids: (n,) i8."""
 
     shard: int
     life: int
+    sync_id: int
     unit_ids: Any
     tally: Tally
 

@@ -46,12 +46,12 @@ CONTROL = ("join", "ping")
 TOLD = ("keep_alive", "state", "report", "dismiss")
 
 GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
-    Mcrt: {"render": ("render",), "control": (*CONTROL, "cancel", "attach")},
+    Mcrt: {"render": ("render",), "control": (*CONTROL, "cancel", "attach", "edit")},
     Merge: {
-        "add": ("accept",),
+        "add": ("accept", "preview"),
         "frames": ("frame",),
         "pictures": ("final", "save", "log"),
-        "control": (*CONTROL, "attach", "finish", "stats"),
+        "control": (*CONTROL, "attach", "finish", "stats", "show"),
     },
     Dispatch: {"control": (*CONTROL, "status", "stop")},
     Executor: {
@@ -63,7 +63,7 @@ GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
     Keeper: {"control": CONTROL, "log": ("log",)},
     Registry: {"control": ("turn", "leave", "report")},
     RenderSupervisor: {
-        "control": (*TOLD, "saved", "scale", "scene"),
+        "control": (*TOLD, "saved", "scale", "scene", "edit"),
         "end": ("end", "settle"),
     },
     SessionSupervisor: {

@@ -16,12 +16,16 @@ import numpy as np
 from arras_ray.actors.handshake import Heart, Joined, Loaded, Pulse, join
 from arras_ray.actors.parts import Parts
 from arras_ray.actors.reasons import sentence
+from arras_ray.errors import ArrasRayError
 from arras_ray.film import shard_of_tile
-from arras_ray.messages import BadSample, Lease, PartialFrame, RDLMessage
+from arras_ray.messages import BadSample, CoarseTiles, Lease, PartialFrame, PreviewFrame, RDLMessage
 from arras_ray.unit_plan import UnitPlan
 
 ENGINE = "arras_ray.engine:load"
 """module:function that makes an engine of an RDLMessage: `load(message, threads=n)`."""
+
+EDIT_SECONDS = 2.0
+"""So much later than dispatch an mcrt may hear that the scene is another."""
 
 LOWEST = 19
 """As nice as a thread can be. Ray's processes are at 15."""
@@ -33,11 +37,14 @@ Rendered = tuple[np.ndarray, np.ndarray, int, int, BadSample | None]
 @dataclass(frozen=True)
 class LeaseEnd:
     """What became of a lease at its mcrt. unfinished: (n,) i8 units that were not rendered, because the lease was
-    cancelled. failed: units that could not be, each with the reason."""
+    cancelled. failed: units that could not be, each with the reason. refused: why the scene of this sync_id cannot be
+    drawn."""
 
     lease_id: int
     unfinished: np.ndarray
     failed: tuple[tuple[int, str], ...] = ()
+    refused: str = ""
+    sync_id: int = 0
 
 
 class Mcrt:
@@ -62,6 +69,10 @@ class Mcrt:
         self._cancelled = -1  # leases up to this sync_id are not wanted any more
         self._running = -1  # sync_id of the lease that renders
         self._word = np.zeros(1, "u4")
+        self._newest = -1  # sync_id of the scene, with all edits that have come
+        self._edits: list[RDLMessage] = []  # that the engine does not have
+        self._edited = threading.Condition(self._lock)
+        self._refused = ""
 
     def __repr__(self) -> str:
         return f"{self.name} of {self.session}: {self.threads} threads"
@@ -71,7 +82,10 @@ class Mcrt:
         return join(self.name, self.session, self.life, enforce_memory, self.threads)
 
     def load(self, message: RDLMessage) -> Loaded:
-        """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError."""
+        """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError.
+
+        `edit` may come before.
+        """
         _give_way()
         self._state = "loading"
         try:
@@ -87,14 +101,28 @@ class Mcrt:
         """
         self._parts.attach(merges, lives, dispatch)
 
+    def edit(self, messages: list[RDLMessage]) -> None:
+        """Change the scene before the next lease; what renders is cancelled. Those that are known are ignored."""
+        with self._lock:
+            new = [message for message in messages if message.sync_id > self._newest]
+            if not new:
+                return
+            self._edits += new
+            self._newest = new[-1].sync_id
+            self._edited.notify_all()
+        self.cancel(self._newest - 1)
+
     def render(self, lease: Lease) -> LeaseEnd:
         """Render a lease and hand the sums to the merges that keep its tiles. Returns before they have read them."""
         _give_way()
+        refused = self._catch_up(lease.sync_id)
         with self._lock:
-            if lease.sync_id <= self._cancelled:
-                return LeaseEnd(lease.lease_id, lease.units["id"].copy())
+            if refused or lease.sync_id <= self._cancelled or lease.sync_id > self._newest:
+                return LeaseEnd(lease.lease_id, lease.units["id"].copy(), (), refused, lease.sync_id)
             self._word = np.zeros(1, "u4")
             self._running = lease.sync_id
+        if lease.stride > 1:
+            return self._preview(lease)
         begin = time.perf_counter()
         failed: tuple[tuple[int, str], ...] = ()
         try:
@@ -134,9 +162,38 @@ class Mcrt:
             warm(self._compiling)
         self._render_one_unit()
         warnings = tuple(getattr(engine, "warnings", ()))
+        with self._lock:
+            self._newest = max(self._newest, message.sync_id)
         self._loaded = Loaded(message.sync_id, engine.width, engine.height, engine.spp, warnings)
         self._state = "ready"
         return self._loaded
+
+    def _catch_up(self, sync_id: int) -> str:
+        """Bring the engine's scene to the newest state, which is `sync_id` or comes in a moment; why it cannot be drawn
+        as it is then."""
+        with self._lock:
+            self._edited.wait_for(lambda: self._newest >= sync_id, EDIT_SECONDS)
+            edits, self._edits = self._edits, []
+        if edits:
+            try:
+                self._engine.edit(edits)
+                self._refused = ""
+            except ArrasRayError as error:
+                self._refused = str(error)
+        return self._refused
+
+    def _preview(self, lease: Lease) -> LeaseEnd:
+        tiles, pixels = self._engine.preview(lease.units["tile"], lease.stride, self._word)
+        with self._lock:
+            self._running = -1
+        n_shards = self._parts.n_shards
+        shards = shard_of_tile(tiles, self._engine.width, self._engine.height, n_shards)
+        for shard in range(n_shards):
+            mine = shards == shard
+            if mine.any():
+                coarse = CoarseTiles(lease.stride, tiles[mine], pixels[mine])
+                self._parts.show(shard, PreviewFrame(lease.sync_id, coarse))
+        return LeaseEnd(lease.lease_id, np.setdiff1d(lease.units["tile"], tiles))
 
     def _compiling(self, text: str) -> None:
         self._state = "compiling"

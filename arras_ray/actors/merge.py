@@ -18,7 +18,8 @@ from arras_ray.actors.handshake import Heart, Joined, Kept, Picture, Pulse, join
 from arras_ray.actors.reasons import sentence
 from arras_ray.errors import ResourcesError
 from arras_ray.film import Film, shard_of_tile
-from arras_ray.messages import CHANNELS, FilmState, PartialFrame, ProgressiveFrame, Receipt
+from arras_ray.messages import CHANNELS, FilmState, PartialFrame, PreviewFrame, ProgressiveFrame, Receipt
+from arras_ray.previews import Previews
 from arras_ray.tallies import Tallies
 from arras_ray.unit_plan import UnitPlan
 
@@ -33,6 +34,8 @@ MAX_FRAME_TILES = 16
 READ_SECONDS = 20.0
 """How long the sums of a part may take to arrive; a frozen node would let us wait for ever."""
 
+EDIT_SECONDS = 2.0
+"""So much later than others a merge may hear that the scene is another."""
 
 COUNT = CHANNELS.index("count")
 
@@ -52,7 +55,9 @@ class Merge:
         self._deliveries = Deliveries()
         self._plan = UnitPlan(1, 1, 1)
         self._film = Film(1, 1)
+        self._previews = Previews(1)
         self._sync_id = NO_SYNC
+        self._n_shards = 1
         self._shard = 0
         self._tallies = Tallies()
         self._samples = 0
@@ -75,9 +80,7 @@ class Merge:
         one has `saved`. Returns what is in it. Raise ResourcesError.
         """
         try:
-            film = Film(picture.width, picture.height)
-            shards = shard_of_tile(np.arange(film.n_tiles), picture.width, picture.height, n_shards)
-            self._tiles = np.flatnonzero(shards == shard)
+            film = self._new_film(picture, shard, n_shards)
             film.touch(self._tiles)
             plan = UnitPlan(picture.width, picture.height, picture.spp, picture.earlier_ends)
         except MemoryError:
@@ -92,10 +95,22 @@ class Merge:
             self._tallies.put(shard, replace(saved.tally, bad_samples=bad))
         with self._changed:
             self._film, self._plan, self._shard, self._dispatch = film, plan, shard, dispatch
+            self._n_shards = n_shards
             self._samples = int(plan.samples(film.accepted).sum())
             self._sync_id = picture.sync_id
             self._changed.notify_all()
         return self._kept()
+
+    def show(self, picture: Picture) -> None:
+        """The scene is another from now on: start an empty film. Parts and previews of earlier ones are not wanted."""
+        with self._changed:
+            if picture.sync_id <= self._sync_id:
+                return
+            self._film = self._new_film(picture, self._shard, self._n_shards)
+            self._plan = UnitPlan(picture.width, picture.height, picture.spp)
+            self._tallies, self._samples, self._saved = Tallies(), 0, self._film.version
+            self._sync_id, self._status = picture.sync_id, "STARTED"
+            self._changed.notify_all()
 
     def attach(self, dispatch: Any) -> Kept:
         """Send receipts to this dispatch from now on; returns what was accepted before."""
@@ -103,11 +118,18 @@ class Merge:
             self._dispatch = dispatch
         return self._kept()
 
+    def preview(self, frame: PreviewFrame) -> None:
+        """Show this where nothing better is known yet."""
+        if self._shows(frame.sync_id):
+            with self._changed:
+                self._previews.put(frame.coarse, self._film.mark())
+                self._changed.notify_all()
+
     def accept(self, parts: list[PartialFrame]) -> None:
         """Add parts and send dispatch a receipt for each. A part whose sums cannot be read is given back to it."""
         receipts = []
         for part in parts:
-            if part.sync_id != self._sync_id:
+            if not self._shows(part.sync_id):
                 continue
             try:
                 sums = self._read(part)
@@ -142,11 +164,14 @@ class Merge:
             self._changed.wait_for(lambda: self._film.version > since or self._status in OVER, timeout)
             if self._film.version <= since and self._status not in OVER:
                 return None
-            version, status = self._film.version, self._status
+            film, previews, sync_id = self._film, self._previews, self._sync_id
+            version, status = film.version, self._status
             progress = self._progress
-        frame = self._film.frame(since, self._sync_id, progress, status, MAX_FRAME_TILES)
+        frame = film.frame(since, sync_id, progress, status, MAX_FRAME_TILES)
         if frame.version < version:  # the last word is not spoken before the last tile is shown
             frame = replace(frame, status="RENDERING")
+        if sync_id != NO_SYNC and (coarse := previews.between(since, frame.version, film.begun)):
+            frame = replace(frame, coarse=coarse)
         return frame
 
     def final(self) -> ProgressiveFrame:
@@ -168,12 +193,27 @@ class Merge:
         with self._changed:
             return dict(self._stats)
 
+    def _new_film(self, picture: Picture, shard: int, n_shards: int) -> Film:
+        """An empty film of a picture, and what belongs to it: the tiles of this merge, no previews."""
+        film = Film(picture.width, picture.height, self._film.version)
+        shards = shard_of_tile(np.arange(film.n_tiles), picture.width, picture.height, n_shards)
+        self._tiles = np.flatnonzero(shards == shard)
+        self._previews = Previews(film.n_tiles)
+        return film
+
+    def _shows(self, sync_id: int) -> bool:
+        """Whether this is the state of the scene that is rendered. Who rendered may know of it a moment earlier."""
+        if sync_id > self._sync_id:
+            with self._changed:
+                self._changed.wait_for(lambda: sync_id <= self._sync_id, EDIT_SECONDS)
+        return sync_id == self._sync_id
+
     @property
     def _progress(self) -> float:
         return self._samples / self._plan.total_samples
 
     def _kept(self) -> Kept:
-        return Kept(self._shard, self.life, self._film.accepted, self._tallies.of(self._shard))
+        return Kept(self._shard, self.life, self._sync_id, self._film.accepted, self._tallies.of(self._shard))
 
     def _tell(self, receipts: list[Receipt], tries: int) -> None:
         if tries:

@@ -69,6 +69,8 @@ class Order:
     """Id of the node the client is on, for computations that are to be there, or not to."""
     user: str = ""
     """Whose it is: users have equal shares of a cluster that has a registry."""
+    interactive: bool = False
+    """Somebody looks on, and may change the scene: a preview comes first, leases are short, films are not saved."""
 
 
 @dataclass(frozen=True)
@@ -131,3 +133,5 @@ class SessionState:
     """How computations ended that were not meant to."""
     stopped: Stopped | None = None
     """How a session of users' computations has ended, once all of them have."""
+    sync_id: int = 0
+    """Of the scene, with all edits that are known."""

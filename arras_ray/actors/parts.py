@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
-from arras_ray.messages import PartialFrame
+from arras_ray.messages import PartialFrame, PreviewFrame
 
 UNAVAILABLE_SECONDS = 0.5
 """After a call that did not get through, the same merge is tried again so much later."""
@@ -63,6 +63,11 @@ class Parts:
             self._n_sent += 1
             number = self._n_sent
         self._call(number, shard, part)
+
+    def show(self, shard: int, frame: PreviewFrame) -> None:
+        """Hand a preview to the merge of its shard. One that gets lost is not missed for long."""
+        with self._lock:
+            self._merges[shard].preview.remote(frame)
 
     def _call(self, number: int, shard: int, part: PartialFrame) -> None:
         with self._lock:

@@ -37,7 +37,7 @@ class RenderSupervisor(Supervisor):
             roster, calls, order, tell=self._tell, fail=self._fail, drop=lambda member: self._health.end(member)
         )
         self._share = Share(calls, self._find_registry)
-        self._user = order.user
+        self._user, self._interactive = order.user, order.interactive
         message = ray.put(order.message) if order.message is not None else None
         self._wiring = Wiring(roster, calls, self._saves, message, order.earlier_ends, self._fail, self._unusable)
         self._thread.start()
@@ -55,12 +55,17 @@ class RenderSupervisor(Supervisor):
             self._parties(),
             tuple(self._warnings),
             tuple(self._staffing.ends),
+            sync_id=self._wiring.sync_id,
         )
 
     def scene(self, message: RDLMessage) -> None:
         """Render this scene, where the session has none yet."""
         if self._wiring.message is None:
             self._wiring.message = ray.put(message)
+
+    def edit(self, messages: list[RDLMessage]) -> None:
+        """Change the scene, by deltas. Those that are known are ignored, and all before an mcrt is ready."""
+        self._wiring.edit(messages)
 
     def saved(self) -> list[FilmState]:
         """The last saved state of each merge's film."""
@@ -117,7 +122,8 @@ class RenderSupervisor(Supervisor):
         self._staffing.limit = self._share.look(lambda: self._staffing.demand(self._user))
         self._staffing.look()
         self._wiring.arrange()
-        self._saves.look()
+        if not self._interactive:
+            self._saves.look()
         begun_at = self._wiring.begun_at
         if begun_at is not None and time.monotonic() - begun_at > KEEPERS_AFTER:
             self._health.guard()

@@ -72,6 +72,8 @@ class Member:
     """Life of the dispatch, and the state it was told of this mcrt."""
     busy: bool = False
     """A call that arranges something is under way."""
+    sync_id: int = 0
+    """Of the last edit of the scene that it was told of."""
 
     @property
     def name(self) -> str:
@@ -95,6 +97,7 @@ class Member:
         """Its process is gone; the next one begins a new life."""
         self.actor = self.joined = self.pulse = self.loaded = self.kept = None
         self.begun = self.busy = False
+        self.sync_id = 0
         self.wires, self.introduced = (), -1
         self.life = new_life()
         self.become(ABSENT)

@@ -192,7 +192,8 @@ class Staffing:
         if member.kind == "mcrt":
             options = {"threads": member.place.threads, "engine": self._order.engine}
         elif member.kind == "dispatch":
-            options = {"time_limit": self._order.time_limit, "deadlines": self._order.deadlines}
+            order = self._order
+            options = {"time_limit": order.time_limit, "deadlines": order.deadlines, "interactive": order.interactive}
         try:
             member.actor = launch.computation(
                 member.kind,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from arras_ray.actors.calls import Calls
@@ -13,6 +13,7 @@ from arras_ray.actors.reasons import ended, sentence
 from arras_ray.actors.roster import COMPILING, LOADING, READY, STARTING, Member, Roster
 from arras_ray.actors.saves import Saves
 from arras_ray.errors import ArrasRayError, ComputationError
+from arras_ray.messages import RDLMessage
 
 START_SECONDS = 1.0
 """After the first mcrt is ready the others get so long to be ready too, then the render begins."""
@@ -40,6 +41,8 @@ class Wiring:
     first_ready_at: float = 0.0
     begun_at: float | None = None
     """When the first lease was given, as far as this supervisor knows."""
+    edits: list[RDLMessage] = field(default_factory=list)
+    """What was changed since, oldest first."""
 
     def arrange(self) -> None:
         """Take every step whose conditions are met."""
@@ -66,6 +69,23 @@ class Wiring:
         self._show_states()
         for mcrt in self.roster.mcrts:
             self._connect(mcrt)
+        for member in list(self.roster.members.values()):
+            self._show(member)
+
+    def edit(self, messages: Sequence[RDLMessage]) -> None:
+        """Change the scene; tell everybody at once. Edits that are known are ignored."""
+        new = [message for message in messages if message.sync_id > self.sync_id]
+        if not new or self.loaded is None:
+            return
+        self.edits += new
+        members = list(self.roster.members.values())
+        for member in sorted(members, key=lambda m: ("dispatch", "merge", "mcrt").index(m.kind), reverse=True):
+            self._show(member)
+
+    @property
+    def sync_id(self) -> int:
+        """Of the scene as it is now."""
+        return self.edits[-1].sync_id if self.edits else self.loaded.sync_id if self.loaded else 0
 
     @property
     def rendering(self) -> bool:
@@ -82,6 +102,19 @@ class Wiring:
         mcrt.become(READY)
         if self.loaded is None:
             self.loaded, self.first_ready_at = loaded, time.monotonic()
+
+    def _show(self, member: Member) -> None:
+        """Tell a member how the scene is now, if it does not know."""
+        knows = member.loaded.sync_id if member.loaded is not None else 0
+        ready = member.state == READY if member.kind == "mcrt" else member.begun
+        if not self.edits or not ready or member.actor is None or max(member.sync_id, knows) == self.sync_id:
+            return
+        if member.kind == "mcrt":
+            news = [message for message in self.edits if message.sync_id > max(member.sync_id, knows)]
+            member.actor.edit.remote(news)
+        else:
+            member.actor.show.remote(self._picture)
+        member.sync_id = self.sync_id
 
     def _load(self, mcrt: Member) -> None:
         mcrt.become(LOADING)
@@ -113,7 +146,10 @@ class Wiring:
     def _picture(self) -> Picture:
         loaded = self.loaded
         assert loaded is not None
-        return Picture(loaded.sync_id, loaded.width, loaded.height, loaded.spp, self.earlier_ends)
+        if not self.edits:
+            return Picture(loaded.sync_id, loaded.width, loaded.height, loaded.spp, self.earlier_ends)
+        asked = {"width": loaded.width, "height": loaded.height, "spp": loaded.spp} | self.edits[-1].options
+        return Picture(self.sync_id, asked["width"], asked["height"], asked["spp"])
 
     def _begin_merge(self, merge: Member, shard: int) -> None:
         """Give a merge its film: empty, as it was resumed from, or as the merge in its place had saved it."""
@@ -123,7 +159,7 @@ class Wiring:
         def heard(kept: Kept) -> None:
             merge.begun, merge.kept, merge.wires = True, kept, (known,)
 
-        saved = self.saves.latest(shard, len(self.roster.merges))
+        saved = self.saves.latest(shard, len(self.roster.merges)) if not self.edits else None
         handle = dispatch.actor if dispatch.present else None
         call = merge.actor.begin.remote(self._picture, shard, len(self.roster.merges), saved, handle)
         self._step(merge, call, heard)

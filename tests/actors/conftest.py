@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,10 +32,12 @@ TWO_MERGES = """{"computations": {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty home folder. Processes that start from now on find the modules of this folder."""
+    """An empty home folder. Processes that start from now on find the modules of this folder, and compiled kernels."""
     folder = tmp_path_factory.mktemp("home")
+    kernels = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
+        patch.setenv("XDG_CACHE_HOME", kernels)
         patch.setenv("PYTHONPATH", f"{HERE}:{HERE.parent.parent}")
         yield folder
 

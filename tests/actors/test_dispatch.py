@@ -12,7 +12,7 @@ from arras_ray.actors.cluster import Cluster
 from arras_ray.actors.dispatch import MAX_UNREAD, Dispatch
 from arras_ray.actors.handshake import Picture
 from arras_ray.actors.mcrt import LeaseEnd
-from arras_ray.messages import Lease
+from arras_ray.messages import Lease, Receipt
 
 PATIENCE = 60.0
 
@@ -59,7 +59,57 @@ def test_parts_that_can_never_be_read_end_the_render(ray_here: Cluster) -> None:
 def test_an_event_that_goes_wrong_ends_the_render(ray_here: Cluster) -> None:
     dispatch = Dispatch("dispatch", "alone", 0)
     dispatch.begin(Picture(1, 64, 64, 1), [], [], 0.0)
-    dispatch.unread(1, np.array([10**9]))  # there is no such unit
+    dispatch.receipts([Receipt(1, 1, "mcrt_i0", np.array([10**9]), 0.1, 1)])  # there is no such unit
     status = dispatch.status()
     assert status.stage == "failed"
     assert status.error.startswith("dispatch failed: ")
+
+
+def test_who_looks_on_gets_previews_before_samples_of_every_scene(ray_here: Cluster) -> None:
+    takers: list[Any] = [ray.remote(Taker).options(num_cpus=0).remote() for _ in range(2)]
+    dispatch = Dispatch("dispatch", "alone", 0, interactive=True)
+    for i, taker in enumerate(takers):
+        dispatch.mcrt_ready(f"mcrt_i{i}", "here", 1, taker, i, ())
+    dispatch.begin(Picture(1, 640, 640, 64), [], [], 0.0)
+    for sync_id in (1, 2):
+        dispatch.show(Picture(sync_id, 640, 640, 64))
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            taken = [ray.get(taker.all_taken.remote(), timeout=PATIENCE) for taker in takers]
+            mine = [[lease for lease in leases if lease.sync_id == sync_id] for leases in taken]
+            if all(leases and leases[-1].stride == 1 for leases in mine):
+                break
+            assert time.monotonic() < deadline
+        for leases in mine:
+            strides = [lease.stride for lease in leases]
+            assert strides == sorted(strides, reverse=True)
+            assert strides[0] == 8
+        for stride in (8, 4, 2):
+            tiles = [lease.units["tile"] for leases in mine for lease in leases if lease.stride == stride]
+            assert sorted(np.concatenate(tiles).tolist()) == list(range(100))
+    assert not dispatch.status().samples
+    dispatch.show(Picture(1, 640, 640, 64))  # an older one
+    assert dispatch.status().stage == "rendering"
+
+
+def test_a_refused_scene_is_leased_no_more_until_the_next(ray_here: Cluster) -> None:
+    taker: Any = ray.remote(Refuser).options(num_cpus=0).remote()
+    dispatch = Dispatch("dispatch", "alone", 0, interactive=True)
+    dispatch.mcrt_ready("mcrt_i0", "here", 1, taker, 0, ())
+    dispatch.begin(Picture(1, 640, 640, 64), [], [], 0.0)
+    leases(taker, 1)
+    deadline = time.monotonic() + PATIENCE
+    while not dispatch.status().warnings:
+        assert time.monotonic() < deadline
+    assert dispatch.status().warnings == ("the scene cannot be drawn as it is now: no camera",)
+    taken = len(ray.get(taker.all_taken.remote(), timeout=PATIENCE))
+    dispatch.show(Picture(2, 640, 640, 64))
+    assert leases(taker, taken + 1)[taken].sync_id == 2
+
+
+class Refuser(Taker):
+    """Has a scene that cannot be drawn."""
+
+    def render(self, lease: Lease) -> LeaseEnd:
+        super().render(lease)
+        return LeaseEnd(lease.lease_id, lease.units["id"], (), "no camera", lease.sync_id)

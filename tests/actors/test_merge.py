@@ -18,7 +18,7 @@ from arras_ray.actors.groups import Place
 from arras_ray.actors.handshake import Picture
 from arras_ray.actors.merge import MAX_FRAME_TILES, Merge
 from arras_ray.errors import ResourcesError
-from arras_ray.messages import N_CHANNELS, TILE, PartialFrame, ProgressiveFrame
+from arras_ray.messages import N_CHANNELS, TILE, CoarseTiles, PartialFrame, PreviewFrame, ProgressiveFrame
 from arras_ray.unit_plan import UnitPlan
 
 PATIENCE = 60.0
@@ -170,3 +170,59 @@ def test_a_picture_is_answered_while_a_frame_is_waited_for(merge: Any) -> None:
 def test_a_picture_too_big_for_the_memory_is_told() -> None:
     with pytest.raises(ResourcesError, match="merge has not enough memory for a picture of 10000000 x 10000000"):
         Merge("merge", "alone", 0).begin(Picture(1, 10**7, 10**7, 1))  # 4 PB: no machine can even reserve that
+
+
+def coarse(tiles: list[int], stride: int, value: float) -> CoarseTiles:
+    side = TILE // stride
+    return CoarseTiles(stride, np.array(tiles, "i4"), np.full((len(tiles), side, side, 4), value, "f4"))
+
+
+def shown(merge: Any, since: int) -> tuple[int, dict[int, tuple[int, float]]]:
+    """The newest version, and of each tile that has changed its stride and value."""
+    frame: ProgressiveFrame | None = wait(merge.frame.remote(since, 0.0))
+    assert frame is not None
+    seen = {tile: (1, float(pixels.max())) for tile, pixels in zip(frame.tiles.tolist(), frame.pixels, strict=True)}
+    for part in frame.coarse:
+        seen |= {tile: (part.stride, float(part.pixels[i].max())) for i, tile in enumerate(part.tiles.tolist())}
+    return frame.version, seen
+
+
+def test_a_preview_is_shown_until_there_is_something_better(merge: Any) -> None:
+    wait(merge.preview.remote(PreviewFrame(1, coarse([3, 4, 5], 8, 0.25))))
+    version, seen = shown(merge, 0)
+    assert seen == {3: (8, 0.25), 4: (8, 0.25), 5: (8, 0.25)}
+    wait(merge.preview.remote(PreviewFrame(1, coarse([4], 2, 0.5))))
+    wait(merge.preview.remote(PreviewFrame(1, coarse([4], 4, 0.75))))  # late
+    version, seen = shown(merge, version)
+    assert seen == {4: (2, 0.5)}
+    unit = part([0], ones(1))  # of tile 0
+    first_tile = int(unit.units["tile"][0])
+    wait(merge.preview.remote(PreviewFrame(1, coarse([first_tile], 8, 0.25))))
+    wait(merge.accept.remote([unit]))
+    version, seen = shown(merge, version)
+    assert seen == {first_tile: (1, 1.0)}
+    assert wait(merge.final.remote()).tiles.tolist() == [first_tile]  # nothing of a preview is in the picture
+
+
+def test_another_scene_begins_an_empty_film_whose_frames_go_on_counting(merge: Any) -> None:
+    wait(merge.accept.remote([part([0, 1], ones(2))]))
+    version, _ = shown(merge, 0)
+    wait(merge.show.remote(Picture(2, 128, 64, 8)))
+    assert wait(merge.frame.remote(version, 0.0)) is None
+    wait(merge.accept.remote([part([2], ones(1))]))  # of the scene before
+    wait(merge.preview.remote(PreviewFrame(1, coarse([0], 8, 0.25))))
+    assert wait(merge.frame.remote(version, 0.0)) is None
+    wait(merge.preview.remote(PreviewFrame(2, coarse([1], 8, 0.5))))
+    later, seen = shown(merge, version)
+    assert later > version
+    assert seen == {1: (8, 0.5)}
+    wait(merge.show.remote(Picture(1, WIDTH, HEIGHT, SPP)))  # told late
+    frame = wait(merge.final.remote())
+    assert (frame.sync_id, frame.width, frame.height, frame.progress) == (2, 128, 64, 0.0)
+
+
+def test_a_part_of_a_scene_that_merge_has_not_heard_of_yet_waits(merge: Any) -> None:
+    adding = merge.accept.remote([part([0], ones(1), sync_id=2)])
+    wait(merge.show.remote(Picture(2, WIDTH, HEIGHT, SPP)))
+    wait(adding)
+    assert len(wait(merge.log.remote())) == 1

@@ -12,11 +12,10 @@ from arras_ray.engine import from_context, load
 from arras_ray.errors import SceneError
 from arras_ray.flatten import Scope
 from arras_ray.flatten.flatten import scope_of
-from arras_ray.kernels.config import DISABLE_JIT
 from arras_ray.messages import TILE, RDLMessage, tile_grid
 from arras_ray.scene import SceneContext
 
-OPTIONS = {"width": 10, "height": 6, "spp": 1} if DISABLE_JIT else {"width": 75, "height": 67, "spp": 4}
+OPTIONS = {"width": 75, "height": 67, "spp": 4}
 
 GEOMETRY_ARRAYS = ("geometries", "triangles", "points")
 SHADING_ARRAYS = ("assignments", "materials", "maps", "lights", "light_ids", "camera_lights", "attributes")
@@ -63,7 +62,7 @@ def test_an_edited_scene_is_rendered_as_one_loaded_so(context: SceneContext, nam
     delta = context.delta()
     assert scope_of(delta) is scope
 
-    engine.edit(RDLMessage(2, delta.to_rdlb(), delta=True, options=OPTIONS))
+    engine.edit([RDLMessage(2, delta.to_rdlb(), delta=True, options=OPTIONS)])
 
     after = picture(engine, 2)
     assert after.tobytes() == picture(from_context(context, OPTIONS), 2).tobytes()
@@ -80,7 +79,7 @@ def test_an_edited_scene_is_rendered_as_one_loaded_so(context: SceneContext, nam
 def test_the_picture_may_change_its_size(context: SceneContext) -> None:
     engine = load(RDLMessage(1, context.to_bytes(), options=OPTIONS))
     smaller = {**OPTIONS, "width": 8, "height": 5}
-    engine.edit(RDLMessage(2, SceneContext().delta().to_rdlb(), delta=True, options=smaller))
+    engine.edit([RDLMessage(2, SceneContext().delta().to_rdlb(), delta=True, options=smaller)])
     assert (engine.width, engine.height) == (8, 5)
     assert picture(engine, 1).tobytes() == picture(from_context(context, smaller), 1).tobytes()
 
@@ -92,12 +91,12 @@ def test_an_edit_that_cannot_be_drawn_is_made_up_for_by_the_next(context: SceneC
     context["camera"].set("focal", 0.0)
     context["panel"].set("color", (1.0, 0.2, 0.2))
     with pytest.raises(SceneError, match="focal 0"):
-        engine.edit(RDLMessage(2, context.delta().to_rdlb(), delta=True, options=OPTIONS))
+        engine.edit([RDLMessage(2, context.delta().to_rdlb(), delta=True, options=OPTIONS)])
     assert picture(engine, 1).tobytes() == before.tobytes()
 
     context.commit()
     context["camera"].set("focal", 30.0)
-    engine.edit(RDLMessage(3, context.delta().to_rdlb(), delta=True, options=OPTIONS))
+    engine.edit([RDLMessage(3, context.delta().to_rdlb(), delta=True, options=OPTIONS)])
     assert picture(engine, 1).tobytes() == picture(from_context(context, OPTIONS), 1).tobytes()
 
 

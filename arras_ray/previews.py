@@ -1,0 +1,107 @@
+"""What is shown before there is a picture: every mcrt renders another region coarsely, then less so.
+
+Previews are thrown away: they are in no film, and who loses one loses nothing but a moment.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from arras_ray.film import morton_tiles
+from arras_ray.messages import FULL_MASK, UNIT, CoarseTiles, Lease
+
+STRIDES = (8, 4, 2)
+"""Of one preview after the other, coarsest first; each takes four times as long as the one before."""
+
+
+class PreviewPlan:
+    """Leases the tiles of a picture as previews, the coarsest first, each once.
+
+    Pure decisions, as the ledger's. ids: of leases, other ones than a ledger's.
+    """
+
+    def __init__(
+        self, width: int, height: int, sync_id: int, ids: Iterator[int], strides: Sequence[int] = STRIDES
+    ) -> None:
+        self.sync_id = sync_id
+        self._tiles = morton_tiles(width, height)
+        self._queue = [(stride, self._tiles) for stride in strides]
+        self._strides = tuple(strides)
+        self._open: dict[int, Lease] = {}
+        self._ids = ids
+
+    @property
+    def left(self) -> bool:
+        """Something is to be leased still."""
+        return bool(self._queue)
+
+    def lease(self, mcrt: str, n_mcrts: int) -> Lease | None:
+        """The next run for an mcrt, one of n_mcrts that share the work; None when it has two or nothing is left.
+
+        Of the coarsest each gets its region at once; of the others smaller ones, so that who is quick takes more.
+        """
+        if not self._queue or sum(lease.mcrt == mcrt for lease in self._open.values()) >= 2:
+            return None
+        stride, tiles = self._queue[0]
+        n = -(-len(self._tiles) // (n_mcrts * self._strides[0] // stride))
+        self._queue[:1] = [(stride, tiles[n:])] if len(tiles) > n else []
+        units = np.zeros(len(tiles[:n]), UNIT)
+        units["id"] = units["tile"] = tiles[:n]
+        units["end"], units["mask"] = 1, FULL_MASK
+        lease = Lease(next(self._ids), self.sync_id, mcrt, units, stride)
+        self._open[lease.lease_id] = lease
+        return lease
+
+    def ended(self, lease_id: int, unfinished: np.ndarray) -> None:
+        """A lease was rendered but for some tiles, which others shall try; one that nobody knows is ignored."""
+        lease = self._open.pop(lease_id, None)
+        if lease is not None and len(unfinished):
+            self._queue.insert(0, (lease.stride, np.asarray(unfinished, "i4")))
+
+    def lost(self, mcrt: str) -> None:
+        """An mcrt is gone: what it had is leased again."""
+        for lease in [lease for lease in self._open.values() if lease.mcrt == mcrt]:
+            self.ended(lease.lease_id, lease.units["tile"])
+
+
+class Previews:
+    """The previews of a picture's tiles: of each the newest that is no coarser than the one before it.
+
+    Its methods may be called from any thread.
+    """
+
+    def __init__(self, n_tiles: int) -> None:
+        self._strides = np.full(n_tiles, max(STRIDES) + 1, "i4")
+        self._versions = np.zeros(n_tiles, "i8")
+        self._pixels: dict[int, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def put(self, coarse: CoarseTiles, version: int) -> None:
+        """Take previews in; `version` tells them from earlier ones. Raise ValueError for tiles that do not exist."""
+        if len(coarse.tiles) and not 0 <= coarse.tiles.min() <= coarse.tiles.max() < len(self._strides):
+            raise ValueError(f"a preview names a tile that is not one of the {len(self._strides)}")
+        with self._lock:
+            for tile, pixels in zip(coarse.tiles.tolist(), coarse.pixels, strict=True):
+                if coarse.stride <= self._strides[tile]:
+                    self._strides[tile], self._versions[tile], self._pixels[tile] = coarse.stride, version, pixels
+
+    def between(self, since: int, version: int, hidden: np.ndarray) -> tuple[CoarseTiles, ...]:
+        """Those put after version `since` up to `version`, by stride. hidden: (n_tiles,) bool, tiles that have more."""
+        with self._lock:
+            tiles = np.flatnonzero((self._versions > since) & (self._versions <= version) & ~hidden)
+            strides = self._strides[tiles]
+            groups = [(int(stride), tiles[strides == stride].astype("i4")) for stride in np.unique(strides)[::-1]]
+            return tuple(
+                CoarseTiles(stride, group, np.stack([self._pixels[tile] for tile in group.tolist()]))
+                for stride, group in groups
+            )
+
+
+def fill(coarse: CoarseTiles) -> np.ndarray:
+    """Whole tiles of coarse ones: (n, TILE * TILE, 4) float32."""
+    whole = coarse.pixels.repeat(coarse.stride, axis=1).repeat(coarse.stride, axis=2)
+    filled: np.ndarray = whole.reshape(len(coarse.tiles), -1, 4)
+    return filled

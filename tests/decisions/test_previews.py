@@ -1,0 +1,79 @@
+"""Previews: every mcrt gets another region of each, what is lost is leased again, receivers fill in."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+import pytest
+
+from arras_ray.frame_receiver import FrameReceiver
+from arras_ray.messages import TILE, CoarseTiles, Lease, ProgressiveFrame
+from arras_ray.previews import PreviewPlan, Previews, fill
+
+WIDTH, HEIGHT, N_TILES = 640, 320, 50
+NOTHING = np.zeros(0, "i8")
+
+
+def plan() -> PreviewPlan:
+    return PreviewPlan(WIDTH, HEIGHT, 7, count(-1, -1))
+
+
+def test_mcrts_share_every_preview_and_the_coarsest_goes_out_at_once() -> None:
+    previews = plan()
+    mcrts = [f"mcrt_i{i}" for i in range(3)]
+    first = [previews.lease(name, 3) for name in mcrts]
+    assert all(lease is not None and (lease.stride, lease.sync_id) == (8, 7) for lease in first)
+    sizes = [len(lease.units) for lease in first if lease is not None]
+    assert sum(sizes) == N_TILES
+    assert max(sizes) - min(sizes) <= 1
+    tiles: dict[int, list[int]] = {8: [], 4: [], 2: []}
+    leases: list[Lease | None] = list(first)
+    while leases:
+        lease = leases.pop(0)
+        if lease is None:
+            continue
+        tiles[lease.stride] += lease.units["tile"].tolist()
+        previews.ended(lease.lease_id, NOTHING)
+        leases.append(previews.lease(lease.mcrt, 3))
+    assert not previews.left
+    assert {stride: sorted(of_it) for stride, of_it in tiles.items()} == {s: list(range(N_TILES)) for s in (8, 4, 2)}
+
+
+def test_nobody_holds_more_than_two() -> None:
+    previews = plan()
+    assert [previews.lease("one", 4) is not None for _ in range(3)] == [True, True, False]
+    assert previews.left
+
+
+def test_what_was_not_rendered_or_lost_is_leased_again_first() -> None:
+    previews = plan()
+    one, two = previews.lease("one", 2), previews.lease("two", 2)
+    assert one is not None
+    assert two is not None
+    previews.ended(one.lease_id, one.units["tile"][5:])
+    again = previews.lease("two", 1)
+    assert again is not None
+    assert (again.stride, again.units["tile"].tolist()) == (8, one.units["tile"][5:].tolist())
+    previews.ended(one.lease_id, one.units["tile"])  # told twice
+    previews.lost("two")
+    lost = {tile for _ in range(2) if (lease := previews.lease("three", 1)) for tile in lease.units["tile"].tolist()}
+    assert lost == {*two.units["tile"].tolist(), *again.units["tile"].tolist()}
+
+
+def test_a_receiver_fills_tiles_in() -> None:
+    receiver = FrameReceiver(100, 70)
+    side = TILE // 8
+    pixels = np.arange(side * side * 4, dtype="f4").reshape(1, side, side, 4)
+    coarse = CoarseTiles(8, np.array([1], "i4"), pixels)
+    frame = ProgressiveFrame(1, 100, 70, 1, np.zeros(0, "i4"), np.zeros((0, TILE * TILE, 4), "f4"), 0.0, "STARTED")
+    receiver.receive(ProgressiveFrame(**{**vars(frame), "coarse": (coarse,)}))
+    assert not receiver.rgba[:, :TILE].any()
+    for y, x in ((0, 64), (7, 71), (8, 64), (63, 99)):
+        np.testing.assert_array_equal(receiver.rgba[y, x], pixels[0, y // 8, (x - TILE) // 8])
+    assert fill(coarse).shape == (1, TILE * TILE, 4)
+
+
+def test_a_tile_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="not one of the 4"):
+        Previews(4).put(CoarseTiles(8, np.array([4], "i4"), np.zeros((1, 8, 8, 4), "f4")), 1)

@@ -291,6 +291,17 @@ class SessionRender:
         self._stopped_at = time.monotonic()
         self._tell_stop()
 
+    def pause(self, paused: bool = True) -> None:
+        """Lease nothing more, or go on; what was accepted stays. The next edit goes on, too."""
+        parties = self._parties
+        if parties is not None:
+            parties.dispatch.pause.remote(paused)
+
+    def usage(self) -> dict[str, tuple[float, int]]:
+        """Seconds of processor time and private bytes of each mcrt, by name."""
+        _, _, rows = self._link.ask(self._link.supervisor.report.remote(), ASK_SECONDS)
+        return {row.name: (row.cpu, row.memory) for row in rows}
+
     def final(self) -> np.ndarray:
         """The picture of what was accepted: (height, width, 4) float32 R G B A, rows from the bottom up.
 

@@ -34,7 +34,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ),
     ("kernels",),
     ("scene", "image", "checkpoint", "identity"),
-    ("flatten", "engine", "local_render", "undrawn"),
+    ("flatten", "engine", "local_render", "local_view", "undrawn"),
     ("actors",),
     (
         "client",
@@ -46,6 +46,7 @@ LINES: tuple[tuple[str, ...], ...] = (
         "session_start",
         "session_client",
         "waiting",
+        "view",
     ),
     ("cli",),
 )
@@ -67,6 +68,8 @@ FORBIDDEN_BELOW = {
     "scene": {"kernels"},
     "image": {"kernels", "scene"},
     "local_render": {"kernels", "flatten"},
+    "local_view": {"kernels", "flatten"},
+    "view": {"kernels", "flatten", "actors"},
     "actors": {"kernels", "flatten"},
     "client": {"kernels", "flatten"},
     "shards": {"kernels", "flatten"},

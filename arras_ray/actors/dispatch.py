@@ -72,6 +72,7 @@ class Dispatch:
         self._deadlines = deadlines or Deadlines()
         self._interactive = interactive
         self._lock = threading.RLock()
+        self._paused = False
         self._preview_ids = count(-1, -1)
         self._previews: PreviewPlan | None = None
         self._ledger: Ledger | None = None
@@ -169,7 +170,7 @@ class Dispatch:
                 self._ledger = self._ledger.renewed(plan, picture.sync_id)
                 self._previews = self._preview_of(picture)
                 self._stage, self._over_at, self._early_end = "rendering", None, ""
-                self._error, self._failed, self._unread = "", None, 0
+                self._error, self._failed, self._unread, self._paused = "", None, 0, False
                 self._earlier_seconds, self._earlier_samples = 0.0, 0
             self._pool.pump()
 
@@ -260,6 +261,13 @@ class Dispatch:
         """Lease nothing more and cancel what renders. What is finished by then is still accepted."""
         self._end_early("cancelled")
 
+    def pause(self, paused: bool) -> None:
+        """Lease nothing more until told otherwise, or another scene comes. What is leased is finished."""
+        with self._or_fail():
+            with self._lock:
+                self._paused = paused
+            self._pool.pump()
+
     def status(self) -> RenderStatus:
         """Where the render stands."""
         with self._lock:
@@ -313,7 +321,7 @@ class Dispatch:
 
     def _next_lease(self, name: str) -> Lease | None:
         with self._lock:
-            if self._ledger is None:
+            if self._ledger is None or self._paused:
                 return None
             if self._previews is not None and self._previews.left and self._over_at is None:
                 able = self._ledger.able

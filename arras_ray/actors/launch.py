@@ -53,7 +53,7 @@ GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
         "pictures": ("final", "save", "log"),
         "control": (*CONTROL, "attach", "finish", "stats", "show"),
     },
-    Dispatch: {"control": (*CONTROL, "status", "stop")},
+    Dispatch: {"control": (*CONTROL, "status", "stop", "pause")},
     Executor: {
         "inbox": ("deliver",),
         "calls": ("call",),

@@ -48,6 +48,8 @@ class Wishes:
     enforce_memory: bool = False
     queue: bool = False
     """Wait for machines that are in use."""
+    interactive: bool = False
+    """Somebody looks on: previews first, and edits."""
 
 
 @dataclass
@@ -102,6 +104,7 @@ class LocalStarter(Starter):
         """Flatten, compile if that was never done here, render."""
         from arras_ray import engine as engine_room
         from arras_ray.local_render import LocalRender
+        from arras_ray.local_view import LocalView
 
         threads = self.wishes.threads or self.wishes.num_cores or usable_cores()
         self.asked_at = self.ready_at = time.monotonic()
@@ -113,6 +116,8 @@ class LocalStarter(Starter):
         self.told.warnings(engine.warnings)
         interruptible(lambda: engine_room.warm(lambda _: self.told.step("compiling")))
         self.told.step("rendering", f"{engine.width}x{engine.height}, {engine.spp} spp, {threads} threads")
+        if self.wishes.interactive:
+            return self.stack.enter_context(LocalView(engine, threads, options=message.options))
         return self.stack.enter_context(LocalRender(engine, threads, time_limit=self.wishes.time_limit, resume=resume))
 
 
@@ -162,6 +167,7 @@ class RayStarter(Starter):
                 resume=resume,
                 report=self._hear_stage,
                 queue=self._queue(cluster),
+                interactive=self.wishes.interactive,
             )
         )
 

@@ -23,6 +23,7 @@ from arras_ray.cli.report import known_error
 from arras_ray.cli.scene_command import scene
 from arras_ray.cli.session_command import session
 from arras_ray.cli.sessions_command import logs, ps, scale, stop
+from arras_ray.cli.view_command import view
 from arras_ray.cli.warm_command import warm
 from arras_ray.errors import ArrasRayError, Interrupted, UsageError
 
@@ -41,6 +42,7 @@ cli.add_command(scale)
 cli.add_command(scene)
 cli.add_command(session)
 cli.add_command(stop)
+cli.add_command(view)
 cli.add_command(warm)
 
 

@@ -11,11 +11,11 @@ from arras_ray.cli.arras_render_options import (
     arras_render_options,
     cluster_address,
     labels,
-    mcrt_count,
     refuse_pictures,
     taken,
     without_effect,
 )
+from arras_ray.cli.engine_options import engine_options
 from arras_ray.cli.engines import Wishes
 from arras_ray.cli.guard import guard
 from arras_ray.cli.interrupt import Interrupt
@@ -75,40 +75,7 @@ DEBUG_LEVEL = 4
     help="Go on from a checkpoint of this scene, to the same bits as one render. "
     "Size, samples and seed are taken from it unless they are given; there may be more samples, not fewer.",
 )
-@click.option(
-    "--num-mcrt",
-    callback=mcrt_count,
-    metavar="N|N-M",
-    help="Render computations; with N-M, N at the start and up to M where there is room. "
-    "Default: one per node, or as --session says.",
-)
-@click.option(
-    "--num-cores", type=click.IntRange(min=1), metavar="N", help="Cores of each mcrt. Default: as the session asks."
-)
-@click.option(
-    "-s",
-    "--session",
-    metavar="NAME",
-    help="Session definition, found on ARRAS_SESSION_PATH, then among the built-in ones. "
-    "Default: mcrt_progressive, or mcrt_progressive_n for several mcrts.",
-)
-@click.option(
-    "--address",
-    metavar="HOST:PORT",
-    help="Ray cluster; `local` for one of our own. Default: $RAY_ADDRESS, a cluster on this machine, else our own.",
-)
-@click.option(
-    "--engine",
-    type=click.Choice(["ray", "local"]),
-    default="ray",
-    show_default=True,
-    help="local: without Ray, in one process.",
-)
-@click.option(
-    "--enforce-memory", is_flag=True, help="End computations that take more than their memoryMB, and start them again."
-)
-@click.option("--queue", is_flag=True, help="Wait for machines that are in use, in order, instead of failing.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of --engine local. Default: all.")
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="Nothing but warnings and errors.")
 @debug_option

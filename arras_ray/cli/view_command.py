@@ -1,0 +1,142 @@
+"""`arras-ray view`: a render in a browser, which may steer it."""
+
+from __future__ import annotations
+
+import webbrowser
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from arras_ray import __version__
+from arras_ray.cli.engine_options import engine_options
+from arras_ray.cli.engines import LocalStarter, RayStarter, Wishes
+from arras_ray.cli.guard import guard
+from arras_ray.cli.handle import failure_of
+from arras_ray.cli.interrupt import Interrupt, interruptible
+from arras_ray.cli.options import MOST_SAMPLES_A_PIXEL, Settings, debug_option, overrides, picture_options
+from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
+from arras_ray.cli.reading import Reading, SceneCommand, grouped, reading_options
+from arras_ray.cli.report import Report, errors_told, make_report
+from arras_ray.cli.watch import Told
+from arras_ray.versions import versions
+
+if TYPE_CHECKING:
+    from arras_ray.cli.handle import RenderHandle
+
+LOOK_SECONDS = 0.25
+
+
+@click.command(cls=SceneCommand)
+@click.argument("scenes", metavar="SCENE [MORE]...", nargs=-1, required=True)
+@click.option(
+    "-o", "--out", "outputs", multiple=True, metavar="FILE", help="Picture to write at the end, .exr or .png."
+)
+@picture_options
+@reading_options
+@engine_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the page is served.")
+@click.option(
+    "--port", type=click.IntRange(min=0, max=65535), default=0, metavar="N", help="Its port. Default: any free one."
+)
+@click.option("--no-browser", is_flag=True, help="Print the link, open nothing.")
+@debug_option
+@click.pass_obj
+def view(
+    settings: Settings | None,
+    /,
+    scenes: tuple[str, ...],
+    outputs: tuple[str, ...],
+    size: tuple[int, int] | None,
+    spp: int | None,
+    seed: int | None,
+    num_mcrt: tuple[int, int] | None,
+    num_cores: int | None,
+    session: str | None,
+    address: str | None,
+    engine: str,
+    enforce_memory: bool,
+    queue: bool,
+    threads: int | None,
+    host: str,
+    port: int,
+    no_browser: bool,
+    reading: Reading,
+) -> int:
+    """Render a scene in a browser, and move about in it.
+
+    The picture is refined without end, or to --spp samples a pixel. Lights may be given other colours, and scene files
+    that are saved are read again. Ctrl-C ends it.
+    """
+    wishes = Wishes(
+        num_mcrt=num_mcrt and num_mcrt[0],
+        most_mcrts=num_mcrt[1] if num_mcrt and num_mcrt[1] > num_mcrt[0] else None,
+        num_cores=num_cores,
+        session=session,
+        address=address,
+        threads=threads,
+        enforce_memory=enforce_memory,
+        queue=queue,
+        interactive=True,
+    )
+    report = make_report(as_json=False, quiet=False)
+    try:
+        with errors_told(report, "interrupted before there was a picture"):
+            if engine == "ray" and settings is not None and settings.own_process:
+                code = guard("start it again", "the view")
+                if code is not None:
+                    return code
+            with Interrupt() as interrupt, ExitStack() as stack:
+                paths = chosen_outputs(outputs, "", scenes[0]) if outputs else []
+                check_outputs(paths)
+                told = Told(report)
+                report.start(__version__, list(scenes), engine)
+                starter = (LocalStarter if engine == "local" else RayStarter)(wishes, report, told, interrupt, stack)
+                starter.prepare()
+                told.step("reading", " ".join((*scenes, *reading.deltas)))
+                context = interruptible(lambda: reading.read(scenes))
+                told.warnings(grouped(context.warnings))
+                chosen = overrides(size, spp or MOST_SAMPLES_A_PIXEL, seed)
+
+                from arras_ray.messages import RDLMessage
+                from arras_ray.view import ViewServer
+                from arras_ray.view.live_files import LiveFiles
+
+                handle: Any = starter.start(RDLMessage(1, context.to_bytes(), options=chosen))
+                interrupt.gentle()
+                files = LiveFiles(list(dict.fromkeys(context.files)), lambda: reading.read(scenes))
+                server = stack.enter_context(ViewServer(handle, context, host=host, port=port, files=files))
+                report.notice(f"steer: {server.link}")
+                report.notice(f"watch: {server.watch_link}")
+                if not no_browser:
+                    webbrowser.open(server.link)
+                _watch(handle, told, interrupt)
+                return _end(handle, paths, scenes, report)
+    finally:
+        report.close()
+
+
+def _watch(handle: RenderHandle, told: Told, interrupt: Interrupt) -> None:
+    """Tell what happens until the user ends it, or the session. Raise what it failed of."""
+    while not interrupt.requested.wait(LOOK_SECONDS):
+        status = handle.status()
+        told.warnings(status.warnings)
+        told.ends(status.ends)
+        if handle.error is not None:
+            raise failure_of(handle, status)
+
+
+def _end(handle: RenderHandle, paths: list[Path], scenes: tuple[str, ...], report: Report) -> int:
+    """Write the picture as it is; return the exit code."""
+    if not paths:
+        return 0
+    status = handle.status()
+    spp = handle.spp * status.samples / max(status.total_samples, 1)
+    metadata = {"scene": " ".join(scenes), "spp": spp, "seconds": status.seconds, "versions": versions()}
+    written, errors = write_outputs(paths, handle.final(), half=False, metadata=metadata)
+    if written:
+        report.notice(f"wrote {', '.join(map(str, written))}")
+    if errors:
+        raise errors[0]
+    return 0

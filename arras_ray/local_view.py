@@ -1,0 +1,277 @@
+"""An interactive render in this one process, without Ray: previews first, and its scene may be changed at any time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arras_ray.errors import ArrasRayError
+from arras_ray.film import Film
+from arras_ray.ledger import Ledger
+from arras_ray.local_render import FRAME_STATUS, MCRT
+from arras_ray.messages import (
+    CoarseTiles,
+    FilmState,
+    Lease,
+    McrtRow,
+    ProgressiveFrame,
+    RDLMessage,
+    Receipt,
+    RenderStatus,
+)
+from arras_ray.previews import PreviewPlan, Previews
+from arras_ray.unit_plan import UnitPlan
+
+if TYPE_CHECKING:
+    from arras_ray.engine import Engine
+
+LEASE_SECONDS = 0.1
+
+
+class LocalView:
+    """Renders the engine's picture on a thread of its own, from construction on; as SessionRender, where both can.
+
+    All methods may be called from any thread. sync_id: of the scene as it is now.
+    """
+
+    def __init__(self, engine: Engine, threads: int, *, options: Mapping[str, Any] | None = None) -> None:
+        self.name = "local"
+        self.sync_id = 1
+        self._engine = engine
+        self._threads = threads
+        self._options = dict(options or {})
+        self._changed = threading.Condition()
+        self._edits: list[RDLMessage] = []
+        self._word = np.zeros(1, "u4")
+        self._preview_ids = count(-1, -1)
+        self._warnings = list(engine.warnings)
+        self._error: BaseException | None = None
+        self._paused = self._closed = False
+        self._previews_left: PreviewPlan | None = None
+        self._film = Film(1, 1)
+        self._ledger = Ledger(UnitPlan(1, 1, 1), sync_id=0, window=1, target_seconds=LEASE_SECONDS)
+        self._ledger.join(MCRT, threads)
+        self._begin(self.sync_id)
+        self._driver = threading.Thread(target=self._drive, name="local-view", daemon=True)
+        self._driver.start()
+
+    @property
+    def width(self) -> int:
+        """Of the picture that is rendered, pixels."""
+        return self._film.width
+
+    @property
+    def height(self) -> int:
+        """Of the picture that is rendered, pixels."""
+        return self._film.height
+
+    @property
+    def spp(self) -> int:
+        """Samples a pixel in all."""
+        return self._ledger.plan.spp
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the render failed of."""
+        return self._error
+
+    def edit(self, delta: bytes, options: Mapping[str, Any] | None = None) -> int:
+        """Change the scene, as SessionRender.edit does."""
+        with self._changed:
+            known = {"width": self.width, "height": self.height, "spp": self.spp}
+            self._options = known | self._options | dict(options or {})
+            self.sync_id += 1
+            self._edits.append(RDLMessage(self.sync_id, delta, delta=True, options=self._options))
+            self._paused = False
+            self._word[0] = 1
+            self._changed.notify_all()
+            return self.sync_id
+
+    def pause(self, paused: bool = True) -> None:
+        """Render nothing more, or go on; what was rendered stays."""
+        with self._changed:
+            self._paused = paused
+            self._word[0] = 1 if paused else 0
+            self._changed.notify_all()
+
+    def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
+        """What changed after version `since`; None when nothing did within `timeout` seconds."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._film.version > since or self._closed, timeout):
+                return None
+            film, previews, sync_id = self._film, self._previews, self._shown
+            progress, status = self._ledger.samples / self._ledger.total_samples, FRAME_STATUS.get(self._stage)
+        frame = film.frame(since, sync_id, progress, status or "RENDERING")
+        coarse = previews.between(since, frame.version, film.begun)
+        return ProgressiveFrame(**(vars(frame) | {"coarse": coarse}))
+
+    def status(self) -> RenderStatus:
+        """Where the render stands."""
+        with self._changed:
+            ledger, seconds = self._ledger, self._seconds()
+            rate = ledger.samples / seconds if seconds > 0 else 0.0
+            (row,) = ledger.rows()
+            state = "rendering" if self._stage == "rendering" and not self._paused else "ready"
+            own = McrtRow(MCRT, socket.gethostname(), self._threads, row.samples, row.rate, row.open_leases, state)
+            return RenderStatus(
+                stage=self._stage,
+                samples=ledger.samples,
+                total_samples=ledger.total_samples,
+                seconds=seconds,
+                rate=rate,
+                mcrts=(own,),
+                warnings=tuple(self._warnings),
+                bad_samples=ledger.bad_samples,
+                first_bad=ledger.first_bad,
+                error=f"{type(self._error).__name__}: {self._error}" if self._error else "",
+            )
+
+    def final(self) -> np.ndarray:
+        """The picture so far: (height, width, 4) float32, rows from the bottom up."""
+        return self._film.image()
+
+    def usage(self) -> dict[str, tuple[float, int]]:
+        """Seconds of processor time and bytes of memory of each mcrt, by name."""
+        import psutil
+
+        process = psutil.Process(os.getpid())
+        times = process.cpu_times()
+        return {MCRT: (times.user + times.system, process.memory_info().rss)}
+
+    def save(self) -> list[FilmState]:
+        """The film as it is now."""
+        return [self._film.save(sync_id=self._shown)]
+
+    def where(self) -> list[dict[str, Any]]:
+        """One row: this process."""
+        row = self.status().mcrts[0]
+        return [
+            {
+                "computation": MCRT,
+                "node": row.node,
+                "pid": os.getpid(),
+                "threads": row.threads,
+                "samples": row.samples,
+            }
+        ]
+
+    def stop(self) -> None:
+        """Render nothing more until the next edit; what was rendered stays."""
+        with self._changed:
+            self._ledger.stop()
+            self._previews_left = None
+            self._word[0] = 1
+
+    def close(self) -> None:
+        """End the render. May be called twice."""
+        with self._changed:
+            self._closed = True
+            self._word[0] = 1
+            self._changed.notify_all()
+        self._driver.join()
+
+    def __enter__(self) -> LocalView:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def _stage(self) -> str:
+        if self._error is not None:
+            return "failed"
+        if self._ledger.done:
+            return "finished"
+        return "cancelled" if self._ledger.stopped else "rendering"
+
+    def _begin(self, sync_id: int) -> None:
+        """An empty film for the scene as the engine has it now."""
+        engine = self._engine
+        self._film = Film(engine.width, engine.height, self._film.version)
+        self._previews = Previews(self._film.n_tiles)
+        self._previews_left = PreviewPlan(engine.width, engine.height, sync_id, self._preview_ids)
+        self._ledger = self._ledger.renewed(UnitPlan(engine.width, engine.height, engine.spp), sync_id)
+        self._shown = sync_id
+
+    def _drive(self) -> None:
+        try:
+            while (lease := self._next()) is not None:
+                if lease.stride > 1:
+                    self._preview(lease)
+                else:
+                    self._render(lease)
+        except BaseException as error:
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _next(self) -> Lease | None:
+        """The next lease, waited for; None at the end."""
+        with self._changed:
+            while not self._closed:
+                if self._edits:
+                    self._apply()
+                lease = None
+                if not self._paused and self._previews_left is not None:
+                    lease = self._previews_left.lease(MCRT, 1)
+                if not self._paused and lease is None:
+                    lease = self._ledger.lease(MCRT, time.monotonic())
+                if lease is not None:
+                    self._word[0] = 0
+                    return lease
+                self._changed.wait()
+        return None
+
+    def _apply(self) -> None:
+        """Bring the engine's scene up to date. Called with the lock held: nobody else has anything to do meanwhile."""
+        edits, self._edits = self._edits, []
+        try:
+            self._engine.edit(edits)
+        except ArrasRayError as error:
+            self._warn(f"the scene cannot be drawn as it is now: {error}")
+            self._ledger.stop()
+            self._previews_left = None
+            return
+        for text in self._engine.warnings:
+            self._warn(text)
+        self._begin(edits[-1].sync_id)
+
+    def _preview(self, lease: Lease) -> None:
+        tiles, pixels = self._engine.preview(lease.units["tile"], lease.stride, self._word)
+        with self._changed:
+            if self._previews_left is not None:
+                self._previews_left.ended(lease.lease_id, np.setdiff1d(lease.units["tile"], tiles))
+            if len(tiles) and lease.sync_id == self._shown:
+                self._previews.put(CoarseTiles(lease.stride, tiles, pixels), self._film.mark())
+                self._changed.notify_all()
+
+    def _render(self, lease: Lease) -> None:
+        began = time.monotonic()
+        units, sums, samples, bad, first_bad = self._engine.render(lease.units, self._word)
+        ended = time.monotonic()
+        ids = self._film.accept(units, sums)
+        with self._changed:
+            receipt = Receipt(lease.sync_id, lease.lease_id, MCRT, ids, ended - began, samples, bad, first_bad)
+            self._ledger.accept(receipt, ended)
+            self._ledger.release(lease.lease_id, np.setdiff1d(lease.units["id"], ids))
+            self._ledger.rendered(lease.lease_id, ended)
+            self._changed.notify_all()
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warnings.append(text)
+
+    def _seconds(self) -> float:
+        """Seconds from the first lease to now, or to the last acceptance when it is over."""
+        began = self._ledger.first_lease_at
+        if began is None:
+            return 0.0
+        ended = time.monotonic() if self._stage == "rendering" else self._ledger.last_accept_at
+        return (ended or began) - began

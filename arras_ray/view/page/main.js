@@ -1,0 +1,243 @@
+// Wires the page together. Everything that changes asks for a tick; a tick sends, draws and acknowledges.
+
+import { makeActions, saveImage, toDevice } from "./actions.js";
+import { Bar } from "./bar.js";
+import { Camera } from "./camera.js";
+import { Connection } from "./connection.js";
+import { Display } from "./display.js";
+import { decodeFrame } from "./frame.js";
+import { onLight, showLights } from "./lights.js";
+import { same } from "./matrix.js";
+import { FrameRate, LatencyMeter } from "./meters.js";
+import { Navigation } from "./navigation.js";
+import { showError, showNotice, showWarnings } from "./notes.js";
+import * as panels from "./panels.js";
+import { Picture } from "./picture.js";
+import { Screen } from "./screen.js";
+import { Surface } from "./surface.js";
+import { Viewport } from "./viewport.js";
+
+// A tick that came late, as after a pause of the browser, does not fling the camera away.
+const LONGEST_STEP = 0.1;
+const FIRST_STEP = 1 / 60;
+
+const canvas = document.getElementById("picture");
+const picture = new Picture();
+const camera = new Camera();
+const display = new Display();
+const viewport = new Viewport();
+const meter = new LatencyMeter();
+const frameRate = new FrameRate();
+
+let maySteer = false;
+/** The widest picture of this scene: what 100 % is. */
+let fullWidth = 0;
+/** Received and not yet drawn. */
+let frames = [];
+let knownMatrix = camera.matrix;
+/** The newest value of each attribute that is to be set. */
+const edits = new Map();
+let scheduled = false;
+/** Whether the canvas has to be drawn anew. */
+let stale = false;
+let flyingSince = null;
+let screen = null;
+
+const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`;
+const connection = new Connection(url, {
+  text: hear,
+  frame: receive,
+  opened() {
+    fullWidth = 0;
+    bar.showConnection("connected", false);
+  },
+  unreadable: (error) => showNotice(`The server sent ${error.message}.`),
+  closed(seconds) {
+    forgetServer();
+    bar.showConnection(`not connected, next try in ${seconds} s`, true);
+  },
+  notAllowed() {
+    forgetServer();
+    bar.showConnection("not allowed", true);
+    showError("link", "This link is no longer valid. A fresh link is needed.");
+  },
+});
+
+const surface = new Surface({ picture, camera, display, connection, meter });
+
+const bar = new Bar({
+  play: (state) => connection.send({ type: "play", state }),
+  scale: (divisor) => connection.send({ type: "scale", divisor }),
+  help: () => panels.toggleHelp(maySteer),
+});
+
+function schedule() {
+  if (scheduled || !screen) return;
+  scheduled = true;
+  requestAnimationFrame(tick);
+}
+
+function redraw() {
+  stale = true;
+  schedule();
+}
+
+function tick(now) {
+  scheduled = false;
+  fly(now);
+  const waiting = maySteer && !sendChanges();
+  if (stale) draw();
+  bar.showDisplay(display, viewport.scale);
+  bar.showCamera(camera);
+  showMeters();
+  if (waiting || flyingSince !== null) schedule();
+}
+
+function fly(now) {
+  const axes = maySteer ? navigation.flight : null;
+  if (axes) {
+    const seconds = flyingSince === null ? FIRST_STEP : (now - flyingSince) / 1000;
+    camera.fly(axes, Math.min(LONGEST_STEP, seconds));
+  }
+  flyingSince = axes ? now : null;
+}
+
+/** Whether nothing waits to be sent. While the socket is busy the newest values do; without one there is no use. */
+function sendChanges() {
+  const moved = !same(camera.matrix, knownMatrix);
+  if (!moved && edits.size === 0) return true;
+  if (!connection.idle) return !connection.connected;
+  if (moved) connection.send({ type: "camera", matrix: camera.matrix });
+  for (const edit of edits.values()) connection.send(edit);
+  knownMatrix = camera.matrix;
+  edits.clear();
+  meter.sent(performance.now());
+  return true;
+}
+
+function draw() {
+  stale = false;
+  try {
+    screen.draw(picture, display, viewport);
+  } catch (error) {
+    showError("screen", error.message);
+  }
+  const now = performance.now();
+  for (const drawn of frames) {
+    connection.send({ type: "ack", frame: drawn.frame });
+    meter.drawn(drawn.syncId, now);
+    surface.drew(drawn, picture.coarsest, now);
+  }
+  if (frames.length > 0) frameRate.drawn(now);
+  frames = [];
+  inspect();
+}
+
+function showMeters() {
+  bar.showMeters(frameRate.at(performance.now()), meter.latencies.at(-1));
+}
+
+function inspect() {
+  if (navigation.pointer === null) return;
+  const [x, y] = viewport.toPicture(...toDevice(navigation.pointer)).map(Math.floor);
+  panels.showPixel(x, y, picture.pixel(x, y));
+}
+
+function hear(message) {
+  if (message.type === "scene") takeScene(message);
+  else if (message.type === "status") takeStatus(message);
+  else if (message.type === "refused") showNotice(`Not accepted: ${message.reason}`);
+}
+
+function takeScene(scene) {
+  maySteer = scene.steer;
+  document.body.classList.toggle("watching", !maySteer);
+  camera.load(scene);
+  knownMatrix = camera.matrix;
+  edits.clear();
+  showLights(scene.lights);
+  fitPicture(scene.width, scene.height);
+  redraw();
+}
+
+function takeStatus(status) {
+  bar.showStatus(status);
+  panels.showMachines(status.mcrts);
+  showWarnings(status.warnings);
+  showError("server", status.error);
+  showMeters();
+}
+
+function receive(buffer) {
+  const frame = decodeFrame(buffer);
+  picture.apply(frame);
+  meter.received(frame.syncId);
+  frames.push({ frame: frame.frame, syncId: frame.syncId });
+  fitPicture(frame.width, frame.height);
+  redraw();
+}
+
+function fitPicture(width, height) {
+  fullWidth = Math.max(fullWidth, width);
+  viewport.setPicture(width, height, fullWidth);
+  bar.showDivisor(Math.round(fullWidth / width));
+}
+
+/** What only the connection that is gone could have answered. */
+function forgetServer() {
+  frames = [];
+  edits.clear();
+  knownMatrix = camera.matrix;
+  meter.restart();
+}
+
+function resize() {
+  const ratio = window.devicePixelRatio;
+  canvas.width = Math.round(canvas.clientWidth * ratio);
+  canvas.height = Math.round(canvas.clientHeight * ratio);
+  viewport.setWindow(canvas.width, canvas.height - Math.ceil(bar.height * ratio));
+  redraw();
+}
+
+const actions = makeActions({
+  camera,
+  display,
+  viewport,
+  picture,
+  maySteer: () => maySteer,
+  snapshot() {
+    // The drawing is there only until the browser has shown it.
+    draw();
+    canvas.toBlob(saveImage);
+  },
+});
+
+const navigation = new Navigation(canvas, {
+  act(binding, detail) {
+    actions[binding.act](detail);
+    // A camera that moved changes nothing here before the server has answered.
+    if (binding.steers) schedule();
+    else redraw();
+  },
+  held: schedule,
+  pointed: inspect,
+  maySteer: () => maySteer,
+});
+
+onLight((name, color) => {
+  edits.set(name, { type: "set", object: name, attribute: "color", value: color });
+  schedule();
+});
+
+try {
+  screen = new Screen(canvas, () => {
+    picture.markAllChanged();
+    redraw();
+  });
+  window.addEventListener("resize", resize);
+  bar.onResize(resize);
+  bar.showConnection("connecting", false);
+  connection.open();
+} catch (error) {
+  showError("screen", error.message);
+}

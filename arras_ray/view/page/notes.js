@@ -1,0 +1,40 @@
+// What is said over the picture: an error, a notice that passes, warnings until they are dismissed.
+
+const NOTICE_MS = 6000;
+
+const error = document.getElementById("error");
+const notice = document.getElementById("notice");
+const warnings = document.getElementById("warnings");
+const known = new Set();
+const errors = new Map();
+let timer;
+
+/** Stands until the same source says another, or an empty one. */
+export function showError(source, text) {
+  errors.set(source, text);
+  error.textContent = [...errors.values()].filter(Boolean).join("\n");
+  error.hidden = !error.textContent;
+}
+
+export function showNotice(text) {
+  notice.textContent = text;
+  notice.hidden = false;
+  clearTimeout(timer);
+  timer = setTimeout(() => (notice.hidden = true), NOTICE_MS);
+}
+
+/** Each warning comes once, however often it is told. */
+export function showWarnings(texts) {
+  for (const text of texts) {
+    if (known.has(text)) continue;
+    known.add(text);
+    const item = document.createElement("li");
+    const dismiss = document.createElement("button");
+    dismiss.type = "button";
+    dismiss.textContent = "×";
+    dismiss.setAttribute("aria-label", "Dismiss");
+    dismiss.addEventListener("click", () => item.remove());
+    item.append(text, dismiss);
+    warnings.append(item);
+  }
+}

@@ -1,0 +1,108 @@
+"""The newest picture as viewers get it: tiles of half floats, coarse or whole, and who lacks which."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import numpy as np
+
+from arras_ray.messages import TILE, ProgressiveFrame, tile_grid
+
+HALF = np.dtype("<f2")
+LARGEST_HALF = 65504.0
+
+NOTHING = 1 << 30
+"""Stride of a tile of which nothing is known."""
+
+WHOLE_TILE_BYTES = TILE * TILE * 4 * HALF.itemsize
+
+
+class LivePicture:
+    """The newest pixels of width x height. Its methods may be called from any thread."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._lock = threading.Lock()
+        self._version = 0
+        self.sync_id = -1
+        self._clear(width, height)
+
+    @property
+    def version(self) -> int:
+        """Rises with every change."""
+        return self._version
+
+    def take(self, frame: ProgressiveFrame) -> bool:
+        """Take a frame in; False for one of a scene that is no more. One of a newer scene begins an empty picture."""
+        with self._lock:
+            if frame.sync_id < self.sync_id:
+                return False
+            if frame.sync_id > self.sync_id or (frame.width, frame.height) != (self.width, self.height):
+                self._clear(frame.width, frame.height)
+            self.sync_id = frame.sync_id
+            self._version += 1
+            for coarse in frame.coarse:
+                self._put(coarse.stride, coarse.tiles, coarse.pixels)
+            self._put(1, frame.tiles, frame.pixels)
+            return True
+
+    def covered(self, sync_id: int, stride: int) -> bool:
+        """Whether all of it is known of this scene, or a newer one, at least every `stride` pixels."""
+        return self.sync_id > sync_id or (self.sync_id == sync_id and int(self._strides.max()) <= stride)
+
+    def message(self, sent: SentTiles, number: int, max_whole: int) -> bytes | None:
+        """A frame of what a viewer lacks, as it travels; None if that is nothing. Remembered in `sent` as sent.
+
+        Of whole tiles it has at most max_whole, those that have waited longest; coarse ones come first and all.
+        Layout: length of the header (uint32), the header in JSON, padded so that the pixels begin at a multiple of 8;
+        then the half floats R G B A of each tile of each group, rows from the bottom up. Little endian.
+        """
+        with self._lock:
+            sent.follow(self.sync_id, len(self._strides))
+            lacking = self._versions > sent.versions
+            groups: list[dict[str, Any]] = []
+            pixels: list[bytes] = []
+            for stride in (8, 4, 2, 1):
+                tiles = np.flatnonzero(lacking & (self._strides == stride))
+                if stride == 1 and len(tiles) > max_whole:
+                    tiles = tiles[np.argsort(sent.versions[tiles], kind="stable")[:max_whole]]
+                if not len(tiles):
+                    continue
+                sent.versions[tiles] = self._versions[tiles]
+                groups.append({"stride": stride, "tiles": tiles.tolist()})
+                pixels += [self._pixels[tile] for tile in tiles.tolist()]
+            size = {"width": self.width, "height": self.height}
+            head = {"frame": number, "sync_id": self.sync_id, **size, "groups": groups}
+        if not groups:
+            return None
+        header = json.dumps(head, separators=(",", ":")).encode()
+        header += b" " * (-(4 + len(header)) % 8)
+        return b"".join((len(header).to_bytes(4, "little"), header, *pixels))
+
+    def _clear(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        across, up = tile_grid(width, height)
+        self._strides = np.full(across * up, NOTHING, "i4")
+        self._versions = np.zeros(across * up, "i8")
+        self._pixels: dict[int, bytes] = {}
+
+    def _put(self, stride: int, tiles: np.ndarray, pixels: np.ndarray) -> None:
+        halves = np.clip(pixels, -LARGEST_HALF, LARGEST_HALF).astype(HALF)
+        for tile, half in zip(tiles.tolist(), halves, strict=True):
+            if stride <= self._strides[tile]:
+                self._strides[tile], self._versions[tile] = stride, self._version
+                self._pixels[tile] = half.tobytes()
+
+
+class SentTiles:
+    """What a viewer has: of each tile the version that was sent last."""
+
+    def __init__(self) -> None:
+        self.versions = np.zeros(0, "i8")
+        self._sync_id = -1
+
+    def follow(self, sync_id: int, n_tiles: int) -> None:
+        """Forget what was sent of another scene."""
+        if sync_id != self._sync_id or n_tiles != len(self.versions):
+            self._sync_id, self.versions = sync_id, np.zeros(n_tiles, "i8")

@@ -1,0 +1,280 @@
+"""The server of a live view: one page, its parts, and a web socket for each viewer. On a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from arras_ray.errors import ArrasRayError, UsageError
+from arras_ray.view.admission import COOKIE, Admission
+from arras_ray.view.live_files import LiveFiles
+from arras_ray.view.picture import LivePicture
+from arras_ray.view.status import StatusRows
+from arras_ray.view.steering import Steering
+from arras_ray.view.viewer import LONGEST_WISH, Viewer
+
+if TYPE_CHECKING:
+    from arras_ray.scene import SceneContext
+
+PAGE = Path(__file__).parent / "page"
+
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+NOT_ALLOWED = 4401
+"""Close code for who has no cookie of this server."""
+
+MOST_VIEWERS = 200
+
+STATUS_SECONDS = 0.5
+FRAME_SECONDS = 0.5
+
+REFUSED = "This view opens with the link that arras-ray has printed; each such link opens once."
+
+
+class ViewServer:
+    """Shows a render, and lets who has the link steer it. Open from construction on; a context manager.
+
+    host, port: where it listens; 0 is any free port. files: scene files that are read again when they are saved.
+    Raise UsageError where it cannot listen.
+    """
+
+    def __init__(
+        self,
+        render: Any,
+        context: SceneContext,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        files: LiveFiles | None = None,
+    ) -> None:
+        self._render = render
+        self._host = host
+        self._files = files
+        self._admission = Admission()
+        self._picture = LivePicture(render.width, render.height)
+        self._rows = StatusRows(render)
+        self._viewers: set[Viewer] = set()
+        self._context = context
+        self._page = {path.name: path.read_text("utf-8") for path in PAGE.iterdir() if path.suffix in KINDS}
+        self._closing = threading.Event()
+        self._latency: float | None = None
+        self._seen_sync = -1
+        self._notes: list[str] = []
+        self._loop = asyncio.new_event_loop()
+        started: list[Any] = []
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(port, started, ready), name="view", daemon=True)
+        self._thread.start()
+        ready.wait()
+        if isinstance(started[0], BaseException):
+            raise UsageError(
+                f"the view cannot listen on {host}:{port}: {started[0]}", hint="choose another --host or --port"
+            )
+        self.port: int = started[0]
+        self._frames = threading.Thread(target=self._take_frames, name="view-frames", daemon=True)
+        self._frames.start()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as in a link."""
+        host = "127.0.0.1" if self._host in ("0.0.0.0", "::") else self._host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    @property
+    def link(self) -> str:
+        """Opens once, for who may steer."""
+        return f"{self.address}?token={self._admission.steer}"
+
+    @property
+    def watch_link(self) -> str:
+        """For watchers."""
+        return f"{self.address}?token={self._admission.watch}"
+
+    @property
+    def n_viewers(self) -> int:
+        """Viewers that are there now."""
+        return len(self._viewers)
+
+    def close(self) -> None:
+        """Close all viewers and listen no more."""
+        if not self._closing.is_set():
+            self._closing.set()
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._frames.join()
+
+    def __enter__(self) -> ViewServer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _serve(self, port: int, started: list[Any], ready: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._main(port, started, ready))
+        except BaseException as error:
+            if started:
+                raise
+            started.append(error)
+        finally:
+            ready.set()
+            self._loop.close()
+
+    async def _main(self, port: int, started: list[Any], ready: threading.Event) -> None:
+        self._stop = asyncio.Event()
+        size = (self._render.width, self._render.height)
+        self._steering = Steering(self._context, self._render, self._picture, size=size)
+        application = web.Application(client_max_size=LONGEST_WISH)
+        application.router.add_get("/", self._index)
+        application.router.add_get("/page/{name}", self._part)
+        application.router.add_get("/live", self._live)
+        application.router.add_get("/favicon.ico", _no_icon)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        site = web.TCPSite(runner, self._host, port)
+        await site.start()
+        server: Any = site._server
+        started.append(server.sockets[0].getsockname()[1])
+        ready.set()
+        tasks = [asyncio.create_task(self._steering.run(self._tell_scene)), asyncio.create_task(self._tell_status())]
+        if self._files is not None:
+            tasks.append(asyncio.create_task(self._files.watch(self._file_saved, self._note)))
+        await self._stop.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await runner.cleanup()
+
+    async def _index(self, request: web.Request) -> web.StreamResponse:
+        self._check_host(request)
+        token = request.query.get("token")
+        if token is not None:
+            cookie = self._admission.enter(token)
+            if cookie is None and self._admission.role(request.cookies.get(COOKIE)) is None:
+                raise web.HTTPUnauthorized(text=REFUSED, headers=HEADERS)
+            response = web.HTTPSeeOther("/", headers=HEADERS)
+            if cookie is not None:
+                response.set_cookie(COOKIE, cookie, httponly=True, samesite="Strict", path="/")
+            raise response
+        self._role(request)
+        return web.Response(text=self._page["index.html"], content_type="text/html", headers=HEADERS)
+
+    async def _part(self, request: web.Request) -> web.Response:
+        self._check_host(request)
+        self._role(request)
+        name = request.match_info["name"]
+        if name not in self._page:
+            raise web.HTTPNotFound(text="there is no such part of the page", headers=HEADERS)
+        return web.Response(text=self._page[name], content_type=KINDS[Path(name).suffix], headers=HEADERS)
+
+    async def _live(self, request: web.Request) -> web.WebSocketResponse:
+        self._check_host(request)
+        socket = web.WebSocketResponse(max_msg_size=LONGEST_WISH, heartbeat=20.0, compress=False)
+        role = self._admission.role(request.cookies.get(COOKIE))
+        allowed = role is not None and request.headers.get("Origin") == f"{request.scheme}://{request.host}"
+        await socket.prepare(request)
+        if role is None or not allowed or len(self._viewers) >= MOST_VIEWERS:
+            await socket.close(code=NOT_ALLOWED, message=b"this view opens with its link")
+            return socket
+        viewer = Viewer(socket, self._picture, steers=role.steers, wish=self._steering.hear, drawn=self._drawn)
+        self._viewers.add(viewer)
+        try:
+            viewer.tell(self._steering.scene() | {"steer": viewer.steers})
+            viewer.tell(await self._status())
+            await viewer.run()
+        finally:
+            self._viewers.discard(viewer)
+        return socket
+
+    def _role(self, request: web.Request) -> None:
+        if self._admission.role(request.cookies.get(COOKIE)) is None:
+            raise web.HTTPUnauthorized(text=REFUSED, headers=HEADERS)
+
+    def _check_host(self, request: web.Request) -> None:
+        """Refuse requests for another name: a page elsewhere may have had its name resolved to this machine."""
+        name = request.host.rsplit(":", 1)[0].strip("[]")
+        known = name in ("localhost", self._host)
+        with suppress(ValueError):
+            known = known or bool(ipaddress.ip_address(name))
+        if not known:
+            raise web.HTTPForbidden(text="this view is not known by that name", headers=HEADERS)
+
+    def _take_frames(self) -> None:
+        """Take the render's frames as they come, for ever."""
+        version = 0
+        while not self._closing.is_set():
+            try:
+                frame = self._render.frame(version, FRAME_SECONDS)
+            except ArrasRayError:
+                self._closing.wait(FRAME_SECONDS)
+                continue
+            if frame is None:
+                self._closing.wait(0.02 if self._render.error is None else FRAME_SECONDS)
+                continue
+            version = frame.version
+            if self._picture.take(frame):
+                with suppress(RuntimeError):  # the loop is closed
+                    self._loop.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        for viewer in self._viewers:
+            viewer.look()
+
+    def _tell_scene(self) -> None:
+        for viewer in self._viewers:
+            viewer.tell(self._steering.scene() | {"steer": viewer.steers})
+
+    async def _tell_status(self) -> None:
+        """Tell viewers where the render stands, whenever that has changed."""
+        last: dict[str, Any] = {}
+        while True:
+            await asyncio.sleep(STATUS_SECONDS)
+            if self._viewers:
+                status = await self._status()
+                gist = status | {"mcrts": [row | {"cpu": None, "memory": None} for row in status["mcrts"]]}
+                if gist != last:  # a process that only lives uses some of both
+                    last = gist
+                    for viewer in self._viewers:
+                        viewer.tell(status)
+            self._look()
+
+    async def _status(self) -> dict[str, Any]:
+        told = await self._loop.run_in_executor(None, self._rows.status)
+        told["warnings"] = [*told["warnings"], *self._notes]
+        return told | {"type": "status", "playing": self._steering.playing, "latency_ms": self._latency}
+
+    def _drawn(self, sync_id: int) -> None:
+        """A viewer has drawn a frame of this scene."""
+        edited_at = self._steering.edited_at.get(sync_id)
+        if sync_id > self._seen_sync and edited_at is not None:
+            self._latency = round((time.monotonic() - edited_at) * 1000.0, 1)
+        self._seen_sync = max(self._seen_sync, sync_id)
+
+    def _file_saved(self, delta: bytes) -> None:
+        self._steering.apply(delta)
+
+    def _note(self, text: str) -> None:
+        """Something to tell every viewer."""
+        if text not in self._notes:
+            self._notes = [*self._notes[-20:], text]
+
+
+async def _no_icon(request: web.Request) -> web.Response:
+    """Browsers ask for one by themselves."""
+    return web.Response(status=204)

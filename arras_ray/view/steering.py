@@ -1,0 +1,198 @@
+"""Steering: what viewers and files want the scene to be, as edits of the render; the newest wish wins."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from arras_ray.errors import ArrasRayError, MessageError
+from arras_ray.scene import SceneContext, SceneObject, rdlb
+from arras_ray.scene.bounds import bounding_sphere
+from arras_ray.view.picture import LivePicture
+
+SHOWN_STRIDE = 4
+"""The next edit waits until the last one is seen at a quarter of the resolution,"""
+SHOWN_SECONDS = 0.3
+"""or for so long: whoever moves without a pause shall see something."""
+
+STEERED = ("CAMERA", "LIGHT")
+"""Viewers may set attributes of these, of"""
+STEERED_TYPES = ("bool", "int", "float", "double", "rgb", "vec2f", "vec3f")
+
+DIVISORS = (1, 2, 3, 4, 5)
+"""Of the picture's sides: 100, 50, 33, 25 and 20 %."""
+
+
+class ViewRender(Protocol):
+    """A render that is looked at: LocalView in this process or SessionRender on Ray."""
+
+    @property
+    def sync_id(self) -> int: ...
+
+    def edit(self, delta: bytes, options: dict[str, Any] | None = None) -> int:
+        """Change the scene; the sync_id of the frames that show it."""
+
+    def pause(self, paused: bool = True) -> None:
+        """Render nothing more, or go on."""
+
+    def stop(self) -> None:
+        """Render nothing more until the next edit."""
+
+
+class Steering:
+    """Turns wishes into edits, one after the other. For one event loop; `run` is its task.
+
+    context: the scene as it was sent. shown: set whenever the picture has changed.
+    """
+
+    def __init__(
+        self, context: SceneContext, render: ViewRender, picture: LivePicture, *, size: tuple[int, int]
+    ) -> None:
+        self.context = context
+        self.playing = "rendering"
+        self.edited_at: dict[int, float] = {}
+        """When the latest edits were made, by sync_id; time.monotonic."""
+        self._render = render
+        self._picture = picture
+        self._size = size
+        self._sphere = bounding_sphere(context)
+        camera = context.camera
+        assert camera is not None
+        self._camera = camera
+        self._initial = camera.get("node_xform").ravel().tolist()
+        self._options: dict[str, Any] = {}
+        self._again = False
+        self._others = False
+        """Other viewers have to know of the next edit."""
+        self._wanted = asyncio.Event()
+        context.commit()
+
+    def scene(self) -> dict[str, Any]:
+        """What a page has to know of the scene."""
+        camera, context = self._camera, self.context
+        lights = [item for item in context.of_interface("LIGHT") if item.scene_class.find("color") is not None]
+        return {
+            "type": "scene",
+            "width": self._size[0],
+            "height": self._size[1],
+            "camera": {
+                "name": camera.name,
+                "matrix": camera.get("node_xform").ravel().tolist(),
+                "focal": _value(camera, "focal", 30.0),
+                "film": _value(camera, "film_width_aperture", 24.0),
+                "offset": [_value(camera, f"{axis}_film_offset", 0.0) for axis in ("horizontal", "vertical")],
+            },
+            "initial": self._initial,
+            "centre": self._sphere[0].tolist(),
+            "radius": self._sphere[1],
+            "lights": [{"name": light.name, "color": [float(c) for c in light.get("color")]} for light in lights],
+        }
+
+    def hear(self, wish: dict[str, Any]) -> None:
+        """A viewer's wish, as it came. Raise MessageError for one that makes no sense."""
+        kind = wish.get("type")
+        if kind == "camera":
+            self._camera.set("node_xform", _matrix(wish.get("matrix")))
+        elif kind == "set":
+            self._set(wish.get("object"), wish.get("attribute"), wish.get("value"))
+        elif kind == "play":
+            self._play(wish.get("state"))
+        elif kind == "scale" and wish.get("divisor") in DIVISORS:
+            width, height = (max(1, side // int(wish["divisor"])) for side in self._size)
+            self._options = {"width": width, "height": height}
+            self._others = True
+        else:
+            raise MessageError(f"there is no wish like this: {str(wish)[:100]}")
+        self._wanted.set()
+
+    def apply(self, delta: bytes) -> None:
+        """A change in RDLB from somebody else: files that were saved. Raise SceneError."""
+        rdlb.decode(delta, self.context)
+        self._sphere = bounding_sphere(self.context)
+        self._others = True
+        self._wanted.set()
+
+    async def run(self, told: Callable[[], None]) -> None:
+        """Make edits as they are wished, for ever. told() is called after those that other viewers have to know."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            others, self._others = self._others, False
+            sync_id = self._edit()
+            if sync_id is None:
+                continue
+            if others:
+                told()
+            deadline = time.monotonic() + SHOWN_SECONDS
+            while not self._picture.covered(sync_id, SHOWN_STRIDE) and time.monotonic() < deadline:
+                await asyncio.sleep(0.002)
+
+    def _edit(self) -> int | None:
+        """Make one edit of all wishes so far; None if they change nothing."""
+        options, again = self._options, self._again
+        self._options, self._again = {}, False
+        delta = self.context.delta()
+        if not delta and not options and not again:
+            return None
+        payload = delta.to_rdlb() if delta else b""
+        sync_id = self._render.edit(payload, options)
+        self.context.commit()
+        self.playing = "rendering"
+        self.edited_at[sync_id] = time.monotonic()
+        for old in sorted(self.edited_at)[:-16]:
+            del self.edited_at[old]
+        return sync_id
+
+    def _set(self, name: Any, attribute: Any, value: Any) -> None:
+        item = self.context[name] if isinstance(name, str) and name in self.context else None
+        if item is None or not any(item.is_a(interface) for interface in STEERED):
+            raise MessageError(f"there is no camera or light named {str(name)[:100]}")
+        found = item.scene_class.find(attribute) if isinstance(attribute, str) else None
+        if found is None or found.type.name.lower() not in STEERED_TYPES or attribute == "node_xform":
+            raise MessageError(f"{item} has no attribute {str(attribute)[:100]} that can be set here")
+        if not _is_finite(value):
+            raise MessageError(f"{item}.{attribute} cannot be {str(value)[:100]}")
+        try:
+            item.set(attribute, tuple(value) if isinstance(value, list) else value)
+        except ArrasRayError as error:
+            raise MessageError(str(error)) from error
+        self._others = True
+
+    def _play(self, state: Any) -> None:
+        if state == "rendering":
+            if self.playing == "stopped":
+                self._again = True
+            elif self.playing == "paused":
+                self._render.pause(False)
+        elif state == "paused" and self.playing == "rendering":
+            self._render.pause()
+        elif state == "stopped":
+            self._render.stop()
+        elif state not in ("paused", "stopped"):
+            raise MessageError(f"a render cannot be {str(state)[:100]}")
+        self.playing = str(state)
+
+
+def _value(item: SceneObject, attribute: str, otherwise: float) -> float:
+    return float(item.get(attribute)) if item.scene_class.find(attribute) is not None else otherwise
+
+
+def _matrix(numbers: Any) -> np.ndarray:
+    """A camera's place: 16 numbers, row vectors, whose axes are not flat. Raise MessageError."""
+    if not isinstance(numbers, list) or len(numbers) != 16 or not _is_finite(numbers):
+        raise MessageError("a camera has a matrix of 16 finite numbers")
+    matrix = np.array(numbers, "f8").reshape(4, 4)
+    if abs(np.linalg.det(matrix[:3, :3])) < 1e-9 or matrix[:, 3].tolist() != [0.0, 0.0, 0.0, 1.0]:
+        raise MessageError("a camera's matrix is a rotation and a translation")
+    return matrix
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether this is a number, or up to 16 of them, and none is NaN or infinite."""
+    numbers = value if isinstance(value, list) else [value]
+    return 0 < len(numbers) <= 16 and all(isinstance(x, int | float) and math.isfinite(x) for x in numbers)

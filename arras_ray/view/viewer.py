@@ -1,0 +1,137 @@
+"""One viewer: gets frames as fast as it says that it has drawn them, and only the newest; may send wishes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from arras_ray.errors import MessageError
+from arras_ray.view.picture import WHOLE_TILE_BYTES, LivePicture, SentTiles
+
+WINDOW = 2
+"""Frames under way to a viewer. A page that is hidden draws none, and waits."""
+
+BYTES_A_SECOND = 10e6
+"""Of whole tiles: who refines a picture for an hour does not need more."""
+BURST_BYTES = 5e6
+"""A whole picture of 960 x 540 pixels comes at once."""
+MOST_WHOLE = 32
+"""Whole tiles of a frame, 1 MB: what waits behind it waits no longer than it takes to send."""
+
+WISHES_A_SECOND = 200
+"""Pages send one for each frame of the screen."""
+
+LONGEST_WISH = 4096
+"""Bytes."""
+
+
+class Viewer:
+    """A viewer behind a web socket. steers: it may send wishes; wish(message) raises MessageError for bad ones."""
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        picture: LivePicture,
+        *,
+        steers: bool,
+        wish: Callable[[dict[str, Any]], None],
+        drawn: Callable[[int], None],
+    ) -> None:
+        self.steers = steers
+        self._socket = socket
+        self._picture = picture
+        self._wish = wish
+        self._drawn = drawn
+        self._news = asyncio.Event()
+        self._texts: dict[str, str] = {}
+        self._sent = SentTiles()
+        self._number = 0
+        self._under_way: dict[int, int] = {}
+        """sync_id of frames that were not drawn yet, by number."""
+        self._allowance, self._allowed_at = BURST_BYTES, time.monotonic()
+        self._wishes, self._wishes_at = 0, 0.0
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send this as soon as it may; of each type only the newest."""
+        self._texts[message["type"]] = json.dumps(message, separators=(",", ":"))
+        self._news.set()
+
+    def look(self) -> None:
+        """The picture has changed."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Serve it until it leaves or has to."""
+        sending = asyncio.create_task(self._send())
+        try:
+            await self._hear()
+        finally:
+            sending.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError, RuntimeError):
+                await sending
+
+    async def _hear(self) -> None:
+        async for message in self._socket:
+            if message.type is not WSMsgType.TEXT:
+                await self._socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text only")
+                return
+            now = time.monotonic()
+            if now - self._wishes_at > 1.0:
+                self._wishes, self._wishes_at = 0, now
+            self._wishes += 1
+            if self._wishes > WISHES_A_SECOND or len(message.data) > LONGEST_WISH:
+                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too much")
+                return
+            try:
+                wish = json.loads(message.data)
+                if not isinstance(wish, dict):
+                    raise MessageError("a message is a JSON object")
+                self._take(wish)
+            except (ValueError, RecursionError):
+                await self._socket.close(code=WSCloseCode.INVALID_TEXT, message=b"no JSON")
+                return
+            except MessageError as error:
+                self.tell({"type": "refused", "reason": error.message})
+
+    def _take(self, wish: dict[str, Any]) -> None:
+        if wish.get("type") == "ack":
+            sync_id = self._under_way.pop(wish.get("frame", -1), None) if isinstance(wish.get("frame"), int) else None
+            if sync_id is not None:
+                self._drawn(sync_id)
+                self._news.set()
+        elif self.steers:
+            self._wish(wish)
+        else:
+            raise MessageError("watchers cannot steer")
+
+    async def _send(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._texts:
+                _, text = self._texts.popitem()
+                await self._socket.send_str(text)
+            if len(self._under_way) < WINDOW:
+                await self._send_frame()
+
+    async def _send_frame(self) -> None:
+        now = time.monotonic()
+        earned = (now - self._allowed_at) * BYTES_A_SECOND
+        self._allowance, self._allowed_at = min(BURST_BYTES, self._allowance + earned), now
+        most = min(MOST_WHOLE, int(self._allowance // WHOLE_TILE_BYTES))
+        frame = self._picture.message(self._sent, self._number + 1, most)
+        if frame is None:
+            if not most:  # there may be tiles that have to wait for their turn
+                asyncio.get_running_loop().call_later(WHOLE_TILE_BYTES / BYTES_A_SECOND, self._news.set)
+            return
+        self._number += 1
+        self._under_way[self._number] = self._picture.sync_id
+        self._allowance -= len(frame)
+        await self._socket.send_bytes(frame)
+        self._news.set()  # there may be more than fits into a frame

@@ -1,0 +1,77 @@
+"""`arras-ray view` as a user runs it, without a browser: its link, its end, the picture it writes, bad input."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from command_line import COMMAND, Run, environment
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def viewing(scene: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [str(COMMAND), "view", str(scene), "--engine", "local", "--no-browser", "-o", "out.exr"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def link_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("steer: "):
+            return line.removeprefix("steer: ").strip()
+    raise AssertionError("no link was printed")
+
+
+async def see(link: str) -> int:
+    """Open a link and look until there are samples; returns the picture's width."""
+    address = link.partition("?")[0]
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        await session.get(link)
+        async with session.ws_connect(f"{address}live", headers={"Origin": address.rstrip("/")}) as live:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    message = await live.receive()
+                    if message.type is aiohttp.WSMsgType.TEXT:
+                        continue
+                    assert message.type is aiohttp.WSMsgType.BINARY
+                    header = json.loads(message.data[4 : 4 + int.from_bytes(message.data[:4], "little")])
+                    if any(group["stride"] == 1 for group in header["groups"]):
+                        return int(header["width"])
+                    await live.send_str(json.dumps({"type": "ack", "frame": header["frame"]}))
+
+
+def test_a_link_is_printed_and_ctrl_c_writes_the_picture(viewing: subprocess.Popen[str], tmp_path: Path) -> None:
+    assert asyncio.run(see(link_of(viewing))) == 48
+    viewing.send_signal(signal.SIGINT)
+    out, err = viewing.communicate(timeout=PATIENCE)
+    assert (viewing.returncode, err) == (0, "")
+    assert "wrote out.exr" in out
+    assert (tmp_path / "out.exr").stat().st_size > 4000  # pixels, and not only zeros
+
+
+def test_bad_input_is_told_before_anything_starts(arras_ray: Run, scene: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = arras_ray("view", scene, "--engine", "local", "--no-browser", "--port", port)
+    assert result.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    result = arras_ray("view", scene, "--engine", "local", "--no-browser", "-o", "out.jpg")
+    assert result.returncode == 2
+    assert "cannot write out.jpg" in result.stderr
+    result = arras_ray("view", "missing.rdla", "--engine", "local", "--no-browser")
+    assert result.returncode == 3

@@ -1,0 +1,84 @@
+"""Scene files that are saved while they are looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_scenes import SmallScene
+from view_scenes import PATIENCE
+
+from arras_ray.scene import SceneContext, rdlb, read_scene, write_scene
+from arras_ray.view.live_files import LiveFiles
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "scene.rdla"
+    small = SmallScene()
+    small.light("RectLight", "panel", intensity=2.0)
+    write_scene(small.context, path)
+    return path
+
+
+class Watching:
+    """What was handed on, applied to a scene as it was at first."""
+
+    def __init__(self, file: Path) -> None:
+        self.context: SceneContext = read_scene([file])
+        self.n_changes = 0
+        self.notes: list[str] = []
+        self._file = file
+
+    async def after(self, change: Callable[[], object], told: Callable[[], bool]) -> None:
+        """Change something, and wait until this holds."""
+        files = LiveFiles([self._file], lambda: read_scene([self._file]))
+        watch = asyncio.create_task(files.watch(self._changed, self.notes.append))
+        async with asyncio.timeout(PATIENCE):
+            while files._before is None:
+                await asyncio.sleep(0.01)
+            change()
+            while not told():
+                await asyncio.sleep(0.01)
+        watch.cancel()
+
+    def _changed(self, delta: bytes) -> None:
+        rdlb.decode(delta, self.context)
+        self.n_changes += 1
+
+
+def test_a_saved_file_is_handed_on_as_what_has_changed(file: Path) -> None:
+    watching = Watching(file)
+    watching.context["camera"].set("focal", 22.0)  # moved by somebody; the file does not say otherwise
+    text = file.read_text()
+    asyncio.run(
+        watching.after(
+            lambda: file.write_text(text.replace('["intensity"] = 2', '["intensity"] = 7')),
+            lambda: watching.n_changes == 1,
+        )
+    )
+    assert watching.context["panel"].get("intensity") == 7.0
+    assert watching.context["camera"].get("focal") == 22.0
+    assert not watching.notes
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_next_one_counts(file: Path) -> None:
+    watching = Watching(file)
+    text = file.read_text()
+
+    def spoil() -> None:
+        file.write_text(text + "\nRectLight(")
+
+    asyncio.run(watching.after(spoil, lambda: bool(watching.notes)))
+    assert "cannot be read" in watching.notes[0]
+    assert "scene.rdla" in watching.notes[0]
+    assert not watching.n_changes
+
+
+def test_what_cannot_be_taken_over_is_told(file: Path) -> None:
+    watching = Watching(file)
+    without = SmallScene().context
+    asyncio.run(watching.after(lambda: write_scene(without, file), lambda: bool(watching.notes)))
+    assert "start the view again" in watching.notes[0]

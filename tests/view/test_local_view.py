@@ -1,0 +1,108 @@
+"""An interactive render in this process: edits at any time, with the bits of a scene that was loaded so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from small_scenes import translate
+from view_scenes import OPTIONS, balls, shown, until
+
+from arras_ray.engine import from_context
+from arras_ray.local_render import LocalRender
+from arras_ray.local_view import LocalView
+from arras_ray.scene import SceneContext
+
+Start = Callable[..., LocalView]
+
+
+@pytest.fixture
+def context() -> SceneContext:
+    return balls().context
+
+
+@pytest.fixture
+def start(context: SceneContext) -> Iterator[Start]:
+    renders: list[LocalView] = []
+
+    def begin(**options: Any) -> LocalView:
+        chosen = OPTIONS | options
+        copy = SceneContext.from_bytes(context.to_bytes())
+        renders.append(LocalView(from_context(copy, chosen, 2), 2, options=chosen))
+        return renders[-1]
+
+    yield begin
+    for render in renders:
+        render.close()
+
+
+def alone(context: SceneContext, **options: Any) -> np.ndarray:
+    return LocalRender(from_context(context, OPTIONS | options), 1).final()
+
+
+def finished(render: LocalView) -> np.ndarray:
+    until(lambda: not render._edits and render.status().stage == "finished", "the end")
+    return render.final()
+
+
+def test_an_edited_scene_has_the_bits_of_one_loaded_so(context: SceneContext, start: Start) -> None:
+    render = start(spp=1 << 16)
+    shown(render, 1)
+    context.commit()
+    context["camera"].set("node_xform", translate(0.4, 0.0, 5.0))
+    context["panel"].set("color", (1.0, 0.2, 0.1))
+    assert render.edit(context.delta().to_rdlb(), {"spp": 4}) == 2
+    np.testing.assert_array_equal(finished(render), alone(context, spp=4))
+    assert render.status().samples == 150 * 70 * 4
+
+    render.edit(b"", {"width": 40, "height": 30})  # and after its end
+    np.testing.assert_array_equal(finished(render), alone(context, spp=4, width=40, height=30))
+    assert (render.width, render.height, render.spp) == (40, 30, 4)
+
+
+def test_previews_come_before_samples_and_frames_go_on_counting(context: SceneContext, start: Start) -> None:
+    render = start(spp=1 << 16)
+    frames = shown(render, 1)
+    assert frames[0].coarse
+    assert frames[0].coarse[0].stride == 8
+    context.commit()
+    context["camera"].set("focal", 25.0)
+    render.edit(context.delta().to_rdlb())
+    later = shown(render, 2, since=frames[-1].version)
+    versions = [frame.version for frame in (*frames, *later)]
+    assert versions == sorted(versions)
+
+
+def test_a_scene_that_cannot_be_drawn_is_told_and_the_next_one_counts(context: SceneContext, start: Start) -> None:
+    render = start()
+    for focal in (0.0, 25.0):
+        context.commit()
+        context["camera"].set("focal", focal)
+        render.edit(context.delta().to_rdlb())
+        if not focal:
+            until(lambda: any("focal 0" in text for text in render.status().warnings), "the warning")
+    np.testing.assert_array_equal(finished(render), alone(context))
+
+
+def test_a_pause_keeps_what_there_is_and_goes_on_to_the_same_bits(context: SceneContext, start: Start) -> None:
+    render = start(spp=64)
+    shown(render, 1)
+    render.pause()
+    until(lambda: render.status().mcrts[0].open_leases == 0, "the lease to end")
+    before = render.status().samples
+    assert render.frame(render._film.version, 0.05) is None
+    assert render.status().samples == before
+    assert render.status().mcrts[0].state == "ready"
+    render.pause(False)
+    np.testing.assert_array_equal(finished(render), alone(context, spp=64))
+
+
+def test_a_stop_ends_it_until_the_next_edit(context: SceneContext, start: Start) -> None:
+    render = start(spp=1 << 16)
+    shown(render, 1)
+    render.stop()
+    until(lambda: render.status().stage == "cancelled", "the stop")
+    render.edit(b"", {"spp": 2})
+    np.testing.assert_array_equal(finished(render), alone(context, spp=2))

@@ -1,0 +1,375 @@
+"""The view's server, spoken to as a browser does: who is let in, what is sent, and what a hostile page achieves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from small_scenes import translate
+from view_scenes import OPTIONS, PATIENCE, balls
+
+from arras_ray.engine import from_context
+from arras_ray.errors import UsageError
+from arras_ray.film import place_tiles
+from arras_ray.local_render import LocalRender
+from arras_ray.local_view import LocalView
+from arras_ray.messages import TILE, CoarseTiles
+from arras_ray.previews import fill
+from arras_ray.scene import SceneContext
+from arras_ray.view import ViewServer
+
+SPP = 4
+
+
+def finished(context: SceneContext, **options: Any) -> np.ndarray:
+    """The picture of a scene as it is now, (height, width, 4) float32."""
+    return LocalRender(from_context(SceneContext.from_bytes(context.to_bytes()), OPTIONS | options), 1).final()
+
+
+@pytest.fixture
+def context() -> SceneContext:
+    return balls().context
+
+
+@pytest.fixture
+def render(context: SceneContext) -> Iterator[LocalView]:
+    engine = from_context(SceneContext.from_bytes(context.to_bytes()), OPTIONS, 2)
+    with LocalView(engine, 2, options=OPTIONS) as view:
+        yield view
+
+
+@pytest.fixture
+def server(render: LocalView, context: SceneContext) -> Iterator[ViewServer]:
+    with ViewServer(render, context) as serving:
+        yield serving
+
+
+def origin(server: ViewServer) -> str:
+    return server.address.rstrip("/")
+
+
+@asynccontextmanager
+async def browser() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        yield session
+
+
+class Page:
+    """What a page does: takes frames into a picture, and acknowledges them."""
+
+    def __init__(self, live: aiohttp.ClientWebSocketResponse) -> None:
+        self.live = live
+        self.rgba = np.zeros((0, 0, 4), "f4")
+        self.sync_id = -1
+        self.strides: dict[int, int] = {}
+        self.scenes: list[dict[str, Any]] = []
+        self.status: dict[str, Any] = {}
+        self.refusals: list[str] = []
+        self.n_frames = 0
+
+    async def until(self, condition: Callable[[], bool], *, acknowledge: bool = True) -> None:
+        """Take what comes until this holds."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                message = await self.live.receive()
+                assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    number = self._frame(message.data)
+                    if acknowledge:
+                        await self.say(type="ack", frame=number)
+                else:
+                    self._text(json.loads(message.data))
+
+    async def say(self, **message: Any) -> None:
+        await self.live.send_str(json.dumps(message))
+
+    async def becomes(self, expected: np.ndarray) -> None:
+        """Take what comes until the picture is this one, as half floats."""
+        await self.until(
+            lambda: self.rgba.shape == expected.shape and np.allclose(self.rgba, expected, rtol=1e-3, atol=1e-6)
+        )
+
+    async def whole(self, sync_id: int = 1) -> None:
+        """Take what comes until every pixel of this scene has a sample."""
+        await self.until(lambda: self.covered(sync_id, 1))
+
+    def covered(self, sync_id: int, stride: int) -> bool:
+        height, width = self.rgba.shape[:2]
+        n_tiles = -(-width // TILE) * -(-height // TILE)
+        known = sum(1 for of_tile in self.strides.values() if of_tile <= stride)
+        return self.sync_id >= sync_id and n_tiles == known
+
+    def _frame(self, data: bytes) -> int:
+        length = int.from_bytes(data[:4], "little")
+        header = json.loads(data[4 : 4 + length])
+        assert (4 + length) % 8 == 0
+        shape = (header["height"], header["width"], 4)
+        if self.rgba.shape != shape:
+            self.rgba = np.zeros(shape, "f4")
+        if header["sync_id"] != self.sync_id:
+            assert header["sync_id"] > self.sync_id
+            self.sync_id, self.strides = header["sync_id"], {}
+        values = np.frombuffer(data, "<f2", offset=4 + length).astype("f4")
+        for group in header["groups"]:
+            tiles, side = np.array(group["tiles"], "i4"), TILE // group["stride"]
+            n = len(tiles) * side * side * 4
+            coarse = CoarseTiles(group["stride"], tiles, values[:n].reshape(len(tiles), side, side, 4))
+            values = values[n:]
+            place_tiles(self.rgba, tiles, fill(coarse))
+            self.strides.update(dict.fromkeys(group["tiles"], group["stride"]))
+        assert not len(values)
+        self.n_frames += 1
+        number: int = header["frame"]
+        return number
+
+    def _text(self, message: dict[str, Any]) -> None:
+        if message["type"] == "scene":
+            self.scenes.append(message)
+        elif message["type"] == "status":
+            self.status = message
+        else:
+            self.refusals.append(message["reason"])
+
+
+@asynccontextmanager
+async def opened(server: ViewServer, link: str | None = None) -> AsyncIterator[Page]:
+    """A page that was opened by a link, the one that steers unless another is given."""
+    async with browser() as session:
+        await session.get(link or server.link)
+        async with session.ws_connect(f"{server.address}live", headers={"Origin": origin(server)}) as live:
+            yield Page(live)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), PATIENCE))  # type: ignore[arg-type]
+
+
+def test_the_picture_comes_as_half_floats(server: ViewServer, context: SceneContext) -> None:
+    async def test() -> None:
+        async with opened(server) as page:
+            await page.becomes(finished(context))
+            await page.until(lambda: page.status["stage"] == "finished")
+            (scene,) = page.scenes
+            assert (scene["width"], scene["height"], scene["steer"]) == (150, 70, True)
+            assert scene["camera"]["matrix"] == translate(0.0, 0.0, 5.0).ravel().tolist()
+            assert scene["lights"] == [{"name": "panel", "color": [1.0, 1.0, 1.0]}]
+            assert page.status["samples"] == 150 * 70 * SPP
+            (row,) = page.status["mcrts"]
+            assert (row["name"], row["threads"], row["samples"]) == ("mcrt_i0", 2, 150 * 70 * SPP)
+
+    run(test)
+
+
+def test_a_link_opens_once_and_only_its_own_cookie_is_let_in(server: ViewServer) -> None:
+    async def test() -> None:
+        link = server.link
+        async with browser() as first, browser() as second:
+            answer = await first.get(link, allow_redirects=False)
+            assert (answer.status, answer.headers["Location"]) == (303, "/")
+            assert "HttpOnly" in answer.headers["Set-Cookie"]
+            assert "SameSite=Strict" in answer.headers["Set-Cookie"]
+            page = await first.get(server.address)
+            assert page.status == 200
+            assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")
+            assert (await first.get(link)).status == 200  # again, by who has its cookie
+            for url in (link, server.address, f"{server.address}?token=guess", f"{server.address}page/main.js"):
+                assert (await second.get(url)).status == 401, url
+            for name in ("view.py", "..%2f..%2fserver.py", "%2e%2e%2fserver.py"):
+                assert (await first.get(f"{server.address}page/{name}")).status == 404
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "headers"),
+    [(False, {}), (True, {"Origin": "http://evil.example"}), (True, {"Origin": "null"}), (True, {})],
+    ids=["no cookie", "another page", "no page", "no origin"],
+)
+def test_sockets_of_others_are_closed(server: ViewServer, cookie: bool, headers: dict[str, str]) -> None:
+    async def test() -> None:
+        async with browser() as session:
+            if cookie:
+                await session.get(server.link)
+            else:
+                headers["Origin"] = origin(server)
+            async with session.ws_connect(f"{server.address}live", headers=headers) as live:
+                assert (await live.receive()).type is aiohttp.WSMsgType.CLOSE
+                assert live.close_code == 4401
+        assert not server.n_viewers
+
+    run(test)
+
+
+def test_a_request_for_another_name_is_refused(server: ViewServer) -> None:
+    async def test() -> None:
+        async with browser() as session:
+            answer = await session.get(server.link, headers={"Host": "evil.example"}, allow_redirects=False)
+            assert answer.status == 403
+            assert (await session.get(server.link)).status == 200
+
+    run(test)
+
+
+def test_a_viewer_moves_the_camera_and_all_see_it(server: ViewServer, context: SceneContext) -> None:
+    async def test() -> None:
+        async with opened(server) as page, opened(server, server.watch_link) as watcher:
+            await page.whole()
+            moved = balls().context
+            moved["camera"].set("node_xform", translate(0.5, 0.2, 4.0))
+            await page.say(type="camera", matrix=translate(0.5, 0.2, 4.0).ravel().tolist())
+            for who in (page, watcher):
+                await who.becomes(finished(moved))
+            await page.until(lambda: page.status["latency_ms"] is not None)
+
+    run(test)
+
+
+def test_a_light_gets_another_colour(server: ViewServer) -> None:
+    async def test() -> None:
+        async with opened(server) as page:
+            await page.whole()
+            await page.say(type="set", object="panel", attribute="color", value=[1.0, 0.0, 0.0])
+            await page.until(lambda: len(page.scenes) == 2)
+            assert page.scenes[1]["lights"] == [{"name": "panel", "color": [1.0, 0.0, 0.0]}]
+            red = balls().context
+            red["panel"].set("color", (1.0, 0.0, 0.0))
+            await page.becomes(finished(red))
+
+    run(test)
+
+
+def test_the_picture_gets_smaller_and_stops_and_goes_on(server: ViewServer, render: LocalView) -> None:
+    async def test() -> None:
+        async with opened(server) as page:
+            await page.whole()
+            await page.say(type="scale", divisor=2)
+            await page.whole(2)
+            assert page.rgba.shape == (35, 75, 4)
+            await page.say(type="play", state="stopped")
+            await page.until(lambda: page.status["playing"] == "stopped")
+            await page.say(type="play", state="rendering")
+            await page.whole(3)
+            await page.say(type="play", state="paused")
+            await page.until(lambda: page.status["playing"] == "paused")
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"type": "camera"},
+        {"type": "camera", "matrix": [0.0] * 16},
+        {"type": "camera", "matrix": [float("nan")] * 16},
+        {"type": "camera", "matrix": "1"},
+        {"type": "set", "object": "ball", "attribute": "radius", "value": 1.0},
+        {"type": "set", "object": "panel", "attribute": "texture", "value": "/etc/passwd"},
+        {"type": "set", "object": "panel", "attribute": "color", "value": [1.0, 2.0]},
+        {"type": "set", "object": "panel", "attribute": "color", "value": {"r": 1}},
+        {"type": "set", "object": ["panel"], "attribute": "color", "value": 1},
+        {"type": "play", "state": "backwards"},
+        {"type": "scale", "divisor": 0},
+        {"type": "scale", "divisor": [2]},
+        {"type": "render", "file": "/tmp/x"},
+        {},
+    ],
+    ids=lambda wish: json.dumps(wish)[:50],
+)
+def test_wishes_without_sense_are_refused_and_change_nothing(server: ViewServer, wish: dict[str, Any]) -> None:
+    async def test() -> None:
+        async with opened(server) as page:
+            await page.whole()
+            await page.say(**wish)
+            await page.until(lambda: bool(page.refusals))
+            await page.say(type="scale", divisor=2)
+            await page.whole(2)  # and it was the first edit
+
+    run(test)
+
+
+def test_watchers_cannot_steer(server: ViewServer, render: LocalView) -> None:
+    async def test() -> None:
+        async with opened(server, server.watch_link) as page:
+            await page.whole()
+            assert page.scenes[0]["steer"] is False
+            await page.say(type="camera", matrix=translate(0.5, 0.2, 4.0).ravel().tolist())
+            await page.until(lambda: bool(page.refusals))
+        assert page.refusals == ["watchers cannot steer"]
+        assert render.sync_id == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["[1", "[]" * 5000, "[" * 4000, "7", b"\0\1", "\ud7ff" * 10000],
+    ids=["no JSON", "huge", "deep", "no object", "binary", "huge unicode"],
+)
+def test_a_hostile_page_loses_its_own_socket_and_nothing_else(server: ViewServer, hostile: str | bytes) -> None:
+    async def test() -> None:
+        async with opened(server) as page, opened(server, server.watch_link) as other:
+            if isinstance(hostile, bytes):
+                await page.live.send_bytes(hostile)
+            else:
+                await page.live.send_str(hostile)
+            closed = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
+            while (message := await page.live.receive()).type not in closed:
+                if message.type is aiohttp.WSMsgType.TEXT and "refused" in message.data:
+                    break
+            await other.whole()
+
+    run(test)
+
+
+def test_endless_messages_close_a_page(server: ViewServer) -> None:
+    async def test() -> None:
+        async with opened(server) as page:
+            for _ in range(300):
+                await page.say(type="ack", frame=10**9)
+            while (await page.live.receive()).type is not aiohttp.WSMsgType.CLOSE:
+                pass
+            assert page.live.close_code == aiohttp.WSCloseCode.POLICY_VIOLATION
+
+    run(test)
+
+
+def test_who_does_not_acknowledge_gets_two_frames_and_then_the_newest(server: ViewServer) -> None:
+    async def test() -> None:
+        async with opened(server) as slow, opened(server, server.watch_link) as quick:
+            await slow.until(lambda: slow.n_frames == 2, acknowledge=False)
+            await quick.becomes(finished(balls().context))
+            assert slow.n_frames == 2
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await slow.until(lambda: slow.n_frames > 2)
+            await slow.say(type="ack", frame=2)
+            await slow.becomes(quick.rgba)
+
+    run(test)
+
+
+def test_nothing_is_sent_when_nothing_changes(server: ViewServer) -> None:
+    async def test() -> None:
+        async with opened(server) as page:
+            await page.becomes(finished(balls().context))
+            await page.until(lambda: page.status["stage"] == "finished")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.5):
+                    await page.live.receive()
+
+    run(test)
+
+
+def test_an_address_that_is_taken_is_told(render: LocalView, context: SceneContext) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UsageError, match="cannot listen on 127"):
+            ViewServer(render, context, port=taken.getsockname()[1])

@@ -266,17 +266,18 @@ class SessionRender:
             return last
         return replace(last, stage="failed", error=str(self.error))
 
-    def edit(self, delta: bytes, options: Mapping[str, Any] | None = None) -> int:
+    def edit(self, delta: bytes, options: Mapping[str, Any] | None = None, sync_id: int = 0) -> int:
         """Change the scene by a delta in RDLB, empty for none; returns the sync_id that frames of it have.
 
         What is rendered of the scene before it is cancelled. options: those of RDLMessage that are to be others than
-        before. A scene that cannot be drawn is told by a warning.
+        before. sync_id: a number of one's own, if it is above those before. A scene that cannot be drawn is told by a
+        warning.
         """
         with self._editing:
             known = {"width": self.width, "height": self.height, "spp": self.spp}
             self._options = self._options | known | dict(options or {})
             self.width, self.height, self.spp = (self._options[name] for name in known)
-            message = RDLMessage(self.sync_id + 1, delta, delta=True, options=self._options)
+            message = RDLMessage(max(sync_id, self.sync_id + 1), delta, delta=True, options=self._options)
             self._edits.append(message)
             self._stopped_at, self._settled = None, False
             self.sync_id = self._shards.sync_id = message.sync_id

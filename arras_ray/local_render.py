@@ -180,6 +180,10 @@ class LocalRender:
             }
         ]
 
+    def usage(self) -> dict[str, tuple[float, int]]:
+        """Seconds of processor time and bytes of memory of each mcrt, by name."""
+        return {MCRT: own_usage()}
+
     def close(self) -> None:
         """End the render."""
         self.stop()
@@ -233,3 +237,12 @@ class LocalRender:
             return 0.0
         ended = time.monotonic() if self._stage == "rendering" else self._ledger.last_accept_at
         return (ended or began) - began
+
+
+def own_usage() -> tuple[float, int]:
+    """Seconds of processor time and bytes of memory of this process."""
+    import psutil
+
+    process = psutil.Process()
+    times = process.cpu_times()
+    return times.user + times.system, process.memory_info().rss

@@ -15,7 +15,7 @@ import numpy as np
 from arras_ray.errors import ArrasRayError
 from arras_ray.film import Film
 from arras_ray.ledger import Ledger
-from arras_ray.local_render import FRAME_STATUS, MCRT
+from arras_ray.local_render import FRAME_STATUS, MCRT, own_usage
 from arras_ray.messages import (
     CoarseTiles,
     FilmState,
@@ -139,11 +139,7 @@ class LocalView:
 
     def usage(self) -> dict[str, tuple[float, int]]:
         """Seconds of processor time and bytes of memory of each mcrt, by name."""
-        import psutil
-
-        process = psutil.Process(os.getpid())
-        times = process.cpu_times()
-        return {MCRT: (times.user + times.system, process.memory_info().rss)}
+        return {MCRT: own_usage()}
 
     def save(self) -> list[FilmState]:
         """The film as it is now."""

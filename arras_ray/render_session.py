@@ -7,6 +7,7 @@ with Client() as client:
         receiver.receive(frame)
         if frame.status == "FINISHED":
             break
+    session.send(RDLMessage(2, delta.to_rdlb(), delta=True))
 """
 
 from __future__ import annotations
@@ -64,6 +65,9 @@ class RenderSession(Session):
         self._dispatch, self._merge = dispatch, merge
         self._names = names
         self._scene: RDLMessage | None = None
+        self._sending = threading.Lock()
+        self._edits: list[RDLMessage] | None = []
+        """Changes that came before it renders; None once it does."""
         self._under_way = threading.Semaphore(credit if credit > 0 else WINDOW)
         self._over = threading.Event()
         self._stage = "placing"
@@ -94,12 +98,22 @@ class RenderSession(Session):
 
     def _deliver(self, receiver: str, envelope: Envelope) -> None:
         if receiver == self._dispatch and envelope.name == "RDLMessage":
-            scene = unpack(envelope).content
-            if self._scene is not None or scene.delta:
-                raise MessageError("this session has its scene: it takes one, whole", message_name=envelope.name)
-            self._scene = scene
+            self._take_scene(unpack(envelope).content)
         elif envelope.name != CREDIT:  # frames are counted where they are handled
             self._hears(LogLine(receiver, WARN, f"does not know what to do with a {envelope.name} from the client"))
+
+    def _take_scene(self, message: RDLMessage) -> None:
+        """The scene, or a change of it. Raise MessageError for a second scene, and for a change of none."""
+        with self._sending:
+            if message.delta == (self._scene is None):
+                what = "it has no scene yet" if message.delta else "it has its scene; send what changes as a delta"
+                raise MessageError(f"session {self.name} cannot take this: {what}", message_name="RDLMessage")
+            if not message.delta:
+                self._scene = message
+            elif self._edits is not None:
+                self._edits.append(message)
+            else:
+                self._render.edit(message.payload, message.options, message.sync_id)
 
     def _shutdown(self) -> None:
         self._over.set()
@@ -140,6 +154,10 @@ class RenderSession(Session):
                     sent = True
             elif state.stage == "rendering":
                 self._render.begin(state)
+                with self._sending:
+                    for message in self._edits or ():
+                        self._render.edit(message.payload, message.options, message.sync_id)
+                    self._edits = None
                 return True
         return False
 

@@ -51,6 +51,9 @@ class RenderHandle(Protocol):
     def close(self) -> None:
         """End it and all that belongs to it. May be called twice."""
 
+    def usage(self) -> dict[str, tuple[float, int]]:
+        """Seconds of processor time and bytes of memory of each mcrt, by name."""
+
     def where(self) -> list[dict[str, Any]]:
         """For each computation: computation, node, pid, threads, samples."""
 

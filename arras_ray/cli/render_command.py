@@ -21,6 +21,7 @@ from arras_ray.cli.guard import guard
 from arras_ray.cli.interrupt import Interrupt
 from arras_ray.cli.keeping import MOST_SECONDS, keeping
 from arras_ray.cli.options import Settings, debug_option, overrides, picture_options
+from arras_ray.cli.page import PageAddress, page_options
 from arras_ray.cli.reading import Reading, reading_options
 from arras_ray.cli.render_job import RenderJob
 from arras_ray.cli.report import errors_told, make_report
@@ -76,6 +77,8 @@ DEBUG_LEVEL = 4
     "Size, samples and seed are taken from it unless they are given; there may be more samples, not fewer.",
 )
 @engine_options
+@click.option("--view", is_flag=True, help="Show the render in a browser while it goes on.")
+@page_options
 @click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="Nothing but warnings and errors.")
 @debug_option
@@ -106,6 +109,9 @@ def render(
     quiet: bool,
     reading: Reading,
     delta_frames: bool,
+    view: bool,
+    page: PageAddress,
+    no_browser: bool,
     **spelled: Any,
 ) -> int:
     """Render a scene and write the picture.
@@ -147,6 +153,8 @@ def render(
         remarks=(*told, *without_effect(given)),
         benchmark="benchmark" in given,
         delta_frames=delta_frames,
+        page=page if view else None,
+        no_browser=no_browser,
     )
     log_level = given.get("log_level")
     if settings is not None and log_level is not None and log_level >= DEBUG_LEVEL:

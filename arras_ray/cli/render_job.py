@@ -18,6 +18,7 @@ from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.keeping import Keeping, going_on, refuse_other_render
 from arras_ray.cli.options import as_arguments
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, numbered, write_outputs
+from arras_ray.cli.page import PageAddress, serve
 from arras_ray.cli.reading import Reading, grouped
 from arras_ray.cli.report import Report
 from arras_ray.cli.summary import Summary, in_order
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 class RenderJob:
     """What a command line asked for. chosen: the overrides of RDLMessage.options. reading: how the scenes are read.
     labels: more metadata of the EXR. remarks: what is to be said about the command line. benchmark: time the frames,
-    and those of a second render. delta_frames: a picture of the scene without its deltas, and one after each."""
+    and those of a second render. delta_frames: a picture of the scene without its deltas, and one after each. page:
+    where the render is shown while it goes on."""
 
     scenes: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -50,6 +52,8 @@ class RenderJob:
     remarks: tuple[str, ...] = ()
     benchmark: bool = False
     delta_frames: bool = False
+    page: PageAddress | None = None
+    no_browser: bool = False
 
     def run(self, report: Report, interrupt: Interrupt) -> int:
         """Do it all; return the exit code. Everything that was started has ended on return, and on an error."""
@@ -58,6 +62,8 @@ class RenderJob:
         told.warnings(self.remarks)
         if self.delta_frames and (self.benchmark or self.keeping != Keeping()):
             raise UsageError("--delta-frames renders several pictures; a checkpoint or --benchmark is of one")
+        if self.page is not None and (self.benchmark or self.delta_frames):
+            raise UsageError("--view shows one render; --benchmark and --delta-frames make several")
         if self.outputs:
             self._check(chosen_outputs(self.outputs, "", self.scenes[0]))
         self.keeping.check(told)
@@ -110,6 +116,8 @@ class RenderJob:
             report.notice(f"going on from {earlier.path}: {earlier.spp_so_far:.4g} of {self.chosen['spp']} spp")
         handle = starter.start(message, earlier)
         interrupt.gentle()
+        if self.page is not None:
+            serve(handle, context, self.page, report, stack, no_browser=self.no_browser, steerable=False)
         keeper = self._keeper(handle, message, earlier, stack)
         status, interrupted = self._follow(handle, starter, "initial", keeper)
         errors: list[ArrasRayError] = [self._failure(handle, status)] if status.stage == "failed" else []

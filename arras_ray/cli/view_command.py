@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from arras_ray.cli.handle import failure_of
 from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.options import MOST_SAMPLES_A_PIXEL, Settings, debug_option, overrides, picture_options
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
+from arras_ray.cli.page import PageAddress, page_options, serve
 from arras_ray.cli.reading import Reading, SceneCommand, grouped, reading_options
 from arras_ray.cli.report import Report, errors_told, make_report
 from arras_ray.cli.watch import Told
@@ -36,11 +36,7 @@ LOOK_SECONDS = 0.25
 @picture_options
 @reading_options
 @engine_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where the page is served.")
-@click.option(
-    "--port", type=click.IntRange(min=0, max=65535), default=0, metavar="N", help="Its port. Default: any free one."
-)
-@click.option("--no-browser", is_flag=True, help="Print the link, open nothing.")
+@page_options
 @debug_option
 @click.pass_obj
 def view(
@@ -59,8 +55,7 @@ def view(
     enforce_memory: bool,
     queue: bool,
     threads: int | None,
-    host: str,
-    port: int,
+    page: PageAddress,
     no_browser: bool,
     reading: Reading,
 ) -> int:
@@ -100,17 +95,12 @@ def view(
                 chosen = overrides(size, spp or MOST_SAMPLES_A_PIXEL, seed)
 
                 from arras_ray.messages import RDLMessage
-                from arras_ray.view import ViewServer
                 from arras_ray.view.live_files import LiveFiles
 
                 handle: Any = starter.start(RDLMessage(1, context.to_bytes(), options=chosen))
                 interrupt.gentle()
                 files = LiveFiles(list(dict.fromkeys(context.files)), lambda: reading.read(scenes))
-                server = stack.enter_context(ViewServer(handle, context, host=host, port=port, files=files))
-                report.notice(f"steer: {server.link}")
-                report.notice(f"watch: {server.watch_link}")
-                if not no_browser:
-                    webbrowser.open(server.link)
+                serve(handle, context, page, report, stack, files=files, no_browser=no_browser)
                 _watch(handle, told, interrupt)
                 return _end(handle, paths, scenes, report)
     finally:

@@ -21,8 +21,8 @@ class Role:
 class Admission:
     """Tokens and cookies of one server. steer: opens once, for who may steer; watch: for any number of watchers."""
 
-    def __init__(self) -> None:
-        self.steer = secrets.token_urlsafe(24)
+    def __init__(self, steerable: bool = True) -> None:
+        self.steer = secrets.token_urlsafe(24) if steerable else ""
         self.watch = secrets.token_urlsafe(24)
         self._roles: dict[str, Role] = {}
 

@@ -48,7 +48,8 @@ REFUSED = "This view opens with the link that arras-ray has printed; each such l
 class ViewServer:
     """Shows a render, and lets who has the link steer it. Open from construction on; a context manager.
 
-    host, port: where it listens; 0 is any free port. files: scene files that are read again when they are saved.
+    host, port: where it listens; 0 is any free port. steerable: one of its links lets steer. files: scene files that
+    are read again when they are saved.
     Raise UsageError where it cannot listen.
     """
 
@@ -60,11 +61,12 @@ class ViewServer:
         host: str = "127.0.0.1",
         port: int = 0,
         files: LiveFiles | None = None,
+        steerable: bool = True,
     ) -> None:
         self._render = render
         self._host = host
         self._files = files
-        self._admission = Admission()
+        self._admission = Admission(steerable)
         self._picture = LivePicture(render.width, render.height)
         self._rows = StatusRows(render)
         self._viewers: set[Viewer] = set()
@@ -82,7 +84,7 @@ class ViewServer:
         ready.wait()
         if isinstance(started[0], BaseException):
             raise UsageError(
-                f"the view cannot listen on {host}:{port}: {started[0]}", hint="choose another --host or --port"
+                f"the view cannot listen on {host}:{port}: {started[0]}", hint="choose another address for the page"
             )
         self.port: int = started[0]
         self._frames = threading.Thread(target=self._take_frames, name="view-frames", daemon=True)

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from fake_engine import Stage, load, scene
+from small_scenes import SmallScene
 from waiting import PATIENCE, until
 
 from arras_ray.actors.cluster import Cluster
+from arras_ray.engine import from_context
 from arras_ray.errors import ClusterError, DefinitionError, MessageError, SceneError, UsageError
 from arras_ray.frame_receiver import FrameReceiver
 from arras_ray.local_render import LocalRender
+from arras_ray.messages import RDLMessage
 from arras_ray.render_session import RenderSession
 from arras_ray.session.definition import SessionDefinition, parse_definition
 from arras_ray.session.message import GenericMessage
@@ -60,6 +63,33 @@ def test_a_session_has_one_scene(session: RenderSession) -> None:
     session.send(scene())
     with pytest.raises(MessageError, match="has its scene"):
         session.send(scene(sync_id=2))
+
+
+def test_a_change_of_no_scene_is_refused(session: RenderSession) -> None:
+    with pytest.raises(MessageError, match="has no scene yet"):
+        session.send(RDLMessage(1, b"", delta=True))
+
+
+def test_deltas_change_the_scene_before_and_while_it_renders(ray_here: Cluster, definition: SessionDefinition) -> None:
+    small = SmallScene()
+    small.light("EnvLight")
+    small.put(small.sphere("ball"), small.matte("grey", 0.5))
+    context, options = small.context, {"width": 100, "height": 70, "spp": 4}
+    with start_render(ray_here, "edited", definition, definition.expand(1)) as session:
+        session.wait_ready(PATIENCE)
+        session.send(RDLMessage(1, context.to_bytes(), options=options))
+        frames = session.frames(PATIENCE)
+        for sync_id, radius in ((5, 0.5), (9, 1.5)):
+            context.commit()
+            context["ball"].set("radius", radius)
+            session.send(RDLMessage(sync_id, context.delta().to_rdlb(), delta=True))
+            receiver = FrameReceiver(100, 70)
+            for frame in frames:
+                receiver.receive(frame)
+                if (frame.sync_id, frame.status) == (sync_id, "FINISHED"):
+                    break
+            expected = LocalRender(from_context(context, options), 1).final()
+            np.testing.assert_array_equal(receiver.rgba, expected)
 
 
 def test_what_a_render_cannot_use_is_told(session: RenderSession) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arras_ray.errors import ArrasRayError
+    from arras_ray.frame_receiver import FrameReceiver
+    from arras_ray.messages import ProgressiveFrame, RDLMessage
     from arras_ray.session.computation import Computation, Result
     from arras_ray.session.definition import SessionDefinition, load_definition, parse_definition, read_definition
     from arras_ray.session.endings import Stopped
@@ -23,6 +25,8 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "errors": ("ArrasRayError",),
+    "frame_receiver": ("FrameReceiver",),
+    "messages": ("ProgressiveFrame", "RDLMessage"),
     "session.computation": ("Computation", "Result"),
     "session.definition": ("SessionDefinition", "load_definition", "parse_definition", "read_definition"),
     "session.endings": ("Stopped",),
@@ -41,10 +45,13 @@ __all__ = [
     "Computation",
     "ComputationStatus",
     "CreditUpdate",
+    "FrameReceiver",
     "GenericMessage",
     "JSONMessage",
     "LogLine",
     "Message",
+    "ProgressiveFrame",
+    "RDLMessage",
     "Result",
     "Session",
     "SessionDefinition",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -239,6 +240,17 @@ def test_the_keys_and_drags_of_the_camera(browser: Browser) -> None:
         "return document.body.innerText + [...document.querySelectorAll('textarea')].map(t => t.value)"
     )
     assert 'PerspectiveCamera("camera")' in text
+
+
+@pytest.mark.slow
+def test_the_help_has_the_rows_of_the_documentation(browser: Browser) -> None:
+    browser.press("h")
+    script = "return [...document.querySelectorAll('#help tr')].map(row => [...row.cells].map(cell => cell.innerText))"
+    shown = until(lambda: browser.driver.execute_script(script), "the help")
+    page = (Path(__file__).parents[2] / "docs" / "view.md").read_text("utf-8")
+    table = page.partition("| keys or mouse |")[2].partition("\n\n")[0]
+    documented = [tuple(cell.strip() for cell in row.split("|")[1:3]) for row in table.splitlines()[2:]]
+    assert sorted(tuple(row) for row in shown) == sorted((keys.replace("\\`", "`"), text) for keys, text in documented)
 
 
 @pytest.mark.slow

@@ -256,6 +256,8 @@ class SessionRender:
                 begins = status.stage == "loading" and self._last is not None
                 self._last = status if not begins else self._last
         last = self._last or RenderStatus("loading", 0, 0, 0.0, 0.0)
+        if last.sync_id < self.sync_id and last.stage in OVER:  # dispatch has not heard of the last edit
+            last = replace(last, stage="rendering", samples=0, error="", failed=None)
         if last.stage in OVER and not self._settled:
             self._settled = True
             with suppress(ArrasRayError):

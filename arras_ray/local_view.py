@@ -131,6 +131,7 @@ class LocalView:
                 bad_samples=ledger.bad_samples,
                 first_bad=ledger.first_bad,
                 error=f"{type(self._error).__name__}: {self._error}" if self._error else "",
+                sync_id=self._shown,
             )
 
     def final(self) -> np.ndarray:
@@ -183,6 +184,8 @@ class LocalView:
     def _stage(self) -> str:
         if self._error is not None:
             return "failed"
+        if self._edits:
+            return "rendering"
         if self._ledger.done:
             return "finished"
         return "cancelled" if self._ledger.stopped else "rendering"

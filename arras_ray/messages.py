@@ -218,6 +218,8 @@ class RenderStatus:
     """What no mcrt could render, if that is why it failed."""
     ends: tuple[Ended, ...] = ()
     """How computations ended that were not meant to, oldest first."""
+    sync_id: int = 0
+    """Of the scene that this is about."""
 
 
 def tile_grid(width: int, height: int) -> tuple[int, int]:

@@ -287,6 +287,7 @@ class Dispatch:
                 first_bad=ledger.first_bad if ledger is not None else None,
                 error=self._error,
                 failed=self._failed,
+                sync_id=ledger.sync_id if ledger is not None else 0,
             )
 
     def _preview_of(self, picture: Picture) -> PreviewPlan | None:

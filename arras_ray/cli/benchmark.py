@@ -34,7 +34,7 @@ class FrameTimes:
     """Receives the frames of one render on a thread of its own and tells when each mark was reached.
 
     which: initial or second. asked_at, ready_at: when its session was asked for, and when the scene went to it, by
-    time.monotonic; marks count from the latter. A context manager.
+    time.monotonic; marks count from the latter. sync_id: frames of earlier scenes do not count. A context manager.
     """
 
     def __init__(
@@ -46,12 +46,14 @@ class FrameTimes:
         asked_at: float,
         ready_at: float,
         fps: int | None = None,
+        sync_id: int = 0,
     ) -> None:
         self._render = render
         self._report = report
         self._which = which
         self._ready_at = ready_at
         self._pause = 1 / (fps or FPS)
+        self._sync_id = sync_id
         self._reached: dict[str, float] = {}
         """Seconds by mark."""
         self._told: set[str] = set()
@@ -91,8 +93,10 @@ class FrameTimes:
                 seconds = time.monotonic() - self._ready_at
                 if frame is None and over:
                     return
-                if frame is not None:
-                    version, any_tiles = frame.version, any_tiles or len(frame.tiles) > 0
+                if frame is not None and frame.sync_id < self._sync_id:
+                    version = frame.version
+                elif frame is not None:
+                    version, any_tiles = frame.version, any_tiles or len(frame.tiles) > 0 or bool(frame.coarse)
                     for mark, progress in MARKS.items():
                         if any_tiles and frame.progress >= progress - _ROUNDING:
                             self._reached.setdefault(mark, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arras_ray import __version__
+from arras_ray.cli.benchmark import FrameTimes
 from arras_ray.cli.engine_options import engine_options
-from arras_ray.cli.engines import LocalStarter, RayStarter, Wishes
+from arras_ray.cli.engines import LocalStarter, RayStarter, Starter, Wishes
 from arras_ray.cli.guard import guard
 from arras_ray.cli.handle import failure_of
 from arras_ray.cli.interrupt import Interrupt, interruptible
@@ -19,13 +21,16 @@ from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
 from arras_ray.cli.page import PageAddress, page_options, serve
 from arras_ray.cli.reading import Reading, SceneCommand, grouped, reading_options
 from arras_ray.cli.report import Report, errors_told, make_report
-from arras_ray.cli.watch import Told
+from arras_ray.cli.watch import Told, watch
 from arras_ray.versions import versions
 
 if TYPE_CHECKING:
     from arras_ray.cli.handle import RenderHandle
 
 LOOK_SECONDS = 0.25
+
+VIEW_FPS = 100
+"""A view takes every frame there is; so often --benchmark asks for one."""
 
 
 @click.command(cls=SceneCommand)
@@ -37,6 +42,11 @@ LOOK_SECONDS = 0.25
 @reading_options
 @engine_options
 @page_options
+@click.option(
+    "--benchmark",
+    is_flag=True,
+    help="Open no page: tell when the first frame, 1 %, 10 % and 100 % were received, and the same after an edit.",
+)
 @debug_option
 @click.pass_obj
 def view(
@@ -57,6 +67,7 @@ def view(
     threads: int | None,
     page: PageAddress,
     no_browser: bool,
+    benchmark: bool,
     reading: Reading,
 ) -> int:
     """Render a scene in a browser, and move about in it.
@@ -92,13 +103,16 @@ def view(
                 told.step("reading", " ".join((*scenes, *reading.deltas)))
                 context = interruptible(lambda: reading.read(scenes))
                 told.warnings(grouped(context.warnings))
-                chosen = overrides(size, spp or MOST_SAMPLES_A_PIXEL, seed)
+                chosen = overrides(size, spp or (None if benchmark else MOST_SAMPLES_A_PIXEL), seed)
 
                 from arras_ray.messages import RDLMessage
                 from arras_ray.view.live_files import LiveFiles
 
                 handle: Any = starter.start(RDLMessage(1, context.to_bytes(), options=chosen))
                 interrupt.gentle()
+                if benchmark:
+                    _time(handle, starter)
+                    return _end(handle, paths, scenes, report)
                 files = LiveFiles(list(dict.fromkeys(context.files)), lambda: reading.read(scenes))
                 serve(handle, context, page, report, stack, files=files, no_browser=no_browser)
                 _watch(handle, told, interrupt)
@@ -115,6 +129,26 @@ def _watch(handle: RenderHandle, told: Told, interrupt: Interrupt) -> None:
         told.ends(status.ends)
         if handle.error is not None:
             raise failure_of(handle, status)
+
+
+def _time(handle: Any, starter: Starter) -> None:
+    """Tell when frames were received, of the scene as it is and after an edit that changes nothing."""
+    report, told, interrupt = starter.report, starter.told, starter.interrupt
+    asked_at, ready_at = starter.asked_at, starter.ready_at
+    for which in ("initial", "second"):
+        if which == "second":
+            asked_at = ready_at = time.monotonic()
+            handle.edit(b"")
+        marks = FrameTimes(
+            handle, report, which, asked_at=asked_at, ready_at=ready_at, fps=VIEW_FPS, sync_id=handle.sync_id
+        )
+        with marks:
+            status = watch(handle, report, told, interrupt, None, [marks.hear], LOOK_SECONDS)
+            marks.finish(status)
+        if status.stage == "failed":
+            raise failure_of(handle, status)
+        if interrupt.requested.is_set():
+            return
 
 
 def _end(handle: RenderHandle, paths: list[Path], scenes: tuple[str, ...], report: Report) -> int:

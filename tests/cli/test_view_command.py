@@ -93,3 +93,14 @@ def test_a_batch_render_is_watched_and_not_steered(scene: Path, tmp_path: Path) 
         _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, "")
     assert (tmp_path / "ball.exr").exists()
+
+
+def test_benchmark_times_the_scene_and_an_edit(arras_ray: Run, scene: Path, tmp_path: Path) -> None:
+    result = arras_ray("view", scene, "--engine", "local", "--benchmark", "--spp", "64", "-o", "out.png")
+    assert result.returncode == 0, result.stderr
+    told = [line for line in result.stdout.splitlines() if line.startswith("BENCHMARK Time to ")]
+    marks = [
+        f"{mark} on {which} render" for which in ("initial", "second") for mark in ("first frame", "1%", "10%", "100%")
+    ]
+    assert [line.split(" (")[0].removeprefix("BENCHMARK Time to ") for line in told] == marks
+    assert (tmp_path / "out.png").exists()

@@ -43,7 +43,7 @@ def alone(context: SceneContext, **options: Any) -> np.ndarray:
 
 
 def finished(render: LocalView) -> np.ndarray:
-    until(lambda: not render._edits and render.status().stage == "finished", "the end")
+    until(lambda: render.status().stage == "finished", "the end")
     return render.final()
 
 

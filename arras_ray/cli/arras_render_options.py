@@ -156,6 +156,50 @@ SPELLINGS: tuple[Spelling, ...] = (
 )
 
 
+IN_THE_VIEW = (
+    _works("--gui", "", "As always there: the page is the window."),
+    _works("--delay", "", "Begin paused; the page's start button starts."),
+    *_refused("a view is its page", "arras-ray render writes a picture without one", "--no-gui"),
+    _works("--fps", "N", "The session's fps; a page gets frames as fast as it draws.", type=click.IntRange(1, 1000)),
+    _works(
+        "--benchmark",
+        "",
+        "Without a page: when the first frame, 1 %, 10 % and 100 % came, also after an edit.",
+        own=True,
+    ),
+    *_no_effect(
+        "the page shows it by itself",
+        "--overlay",
+        "--overlayFont NAME",
+        "--overlaySize N",
+        "--telemetry",
+        "--telemetryPanel NAME",
+        "--no-scale",
+        "--progress-channel NAME",
+        "--showStats",
+        "--infoRec SECONDS",
+        "--infoRecDisp SECONDS",
+        "--infoRecFile PREFIX",
+    ),
+    *_no_effect("a page gets frames as fast as it draws", "--min-update-ms MS"),
+    *_no_effect("a page acknowledges what it draws, which is its credit", "--auto-credit-off", "--lag-ms MS"),
+    *_refused(
+        "scripts work arras_render's window",
+        "a program changes a scene by deltas, as docs/view.md shows",
+        "--script FILE",
+        "--run-script",
+        "--exit-after-script",
+    ),
+)
+
+"""What differs on `arras-ray view`."""
+
+VIEW_SPELLINGS: tuple[Spelling, ...] = tuple(
+    {own.key: own for own in IN_THE_VIEW}.get(spelling.key, spelling) for spelling in SPELLINGS
+)
+"""The same flags on `arras-ray view`."""
+
+
 class SpellingOption(click.Option):
     """An option that stands in the group of arras_render's."""
 
@@ -194,17 +238,21 @@ def mcrt_count(ctx: click.Context, parameter: click.Parameter, value: str | None
     return least, most
 
 
-def arras_render_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """All flags of SPELLINGS that the command does not declare itself."""
-    for spelling in reversed(SPELLINGS):
-        if spelling.own:
-            continue
-        kind: dict[str, Any] = {"is_flag": True}
-        if spelling.value:
-            kind = {"type": spelling.type, "metavar": spelling.value, "multiple": spelling.multiple}
-        option = click.option(spelling.key, *spelling.names, cls=SpellingOption, help=_help(spelling), **kind)
-        command = option(command)
-    return command
+def arras_render_options(table: Sequence[Spelling] = SPELLINGS) -> Callable[..., Any]:
+    """All flags of a table that the command does not declare itself."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for spelling in reversed(table):
+            if spelling.own:
+                continue
+            kind: dict[str, Any] = {"is_flag": True}
+            if spelling.value:
+                kind = {"type": spelling.type, "metavar": spelling.value, "multiple": spelling.multiple}
+            option = click.option(spelling.key, *spelling.names, cls=SpellingOption, help=_help(spelling), **kind)
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def _help(spelling: Spelling) -> str:
@@ -239,10 +287,10 @@ def refuse_pictures(scenes: Sequence[str]) -> None:
             raise UsageError(f"{scene} is a picture, and stands where scenes do", hint=f"to write it: --exr {scene}")
 
 
-def taken(spelled: Mapping[str, Any]) -> dict[str, Any]:
+def taken(spelled: Mapping[str, Any], table: Sequence[Spelling] = SPELLINGS) -> dict[str, Any]:
     """What of the command's arguments was given, by Spelling.key. Raise UsageError for a flag that is refused."""
     given = {key: value for key, value in spelled.items() if value is not None and value is not False and value != ()}
-    for spelling in SPELLINGS:
+    for spelling in table:
         if spelling.fate is Fate.REFUSED and spelling.key in given:
             raise UsageError(f"{spelling.names[0]}: {spelling.told}", hint=spelling.instead)
     if "local_only" in given and "no_local" in given:
@@ -250,10 +298,10 @@ def taken(spelled: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def without_effect(given: Mapping[str, Any]) -> list[str]:
+def without_effect(given: Mapping[str, Any], table: Sequence[Spelling] = SPELLINGS) -> list[str]:
     """One sentence for each reason why some of these flags have no effect."""
     flags: dict[str, list[str]] = {}
-    for spelling in SPELLINGS:
+    for spelling in table:
         if spelling.fate is Fate.NO_EFFECT and spelling.key in given:
             flags.setdefault(spelling.told, []).append(spelling.names[0])
     return [f"{', '.join(names)}: no effect here, {why}" for why, names in flags.items()]

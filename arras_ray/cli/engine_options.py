@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
-from arras_ray.cli.arras_render_options import mcrt_count
+from arras_ray.cli.arras_render_options import cluster_address, mcrt_count
+from arras_ray.cli.engines import Wishes
+from arras_ray.errors import UsageError
 
 _OPTIONS = (
     click.option(
@@ -54,3 +56,30 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def wishes_of(
+    given: Mapping[str, Any],
+    *,
+    engine: str,
+    num_mcrt: tuple[int, int] | None,
+    address: str | None,
+    **more: Any,
+) -> tuple[Wishes, list[str]]:
+    """What these options and arras_render's say together, and what is to be said about them. more: other fields of
+    Wishes. Raise UsageError."""
+    address, told = cluster_address(given, address, ray=engine == "ray")
+    if engine == "local" and "no_local" in given:
+        raise UsageError("--no-local and --engine local, which is this machine", hint="give one of them")
+    wishes = Wishes(
+        num_mcrt=num_mcrt and num_mcrt[0],
+        most_mcrts=num_mcrt[1] if num_mcrt and num_mcrt[1] > num_mcrt[0] else None,
+        merge_cores=given.get("merge_cores"),
+        local_only="local_only" in given,
+        no_local="no_local" in given,
+        fps=given.get("fps"),
+        ready_seconds=given.get("con_timeout"),
+        address=address,
+        **more,
+    )
+    return wishes, told

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+DEBUG_LEVEL = 4
+
 
 @dataclass
 class Settings:
@@ -16,6 +18,10 @@ class Settings:
     debug: bool = False
     own_process: bool = False
     """The command has a process of its own, which it may fork."""
+
+    def hear(self, log_level: int | None) -> None:
+        """Of Arras' log levels the highest show tracebacks."""
+        self.debug |= log_level is not None and log_level >= DEBUG_LEVEL
 
 
 def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:

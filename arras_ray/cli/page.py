@@ -64,11 +64,14 @@ def serve(
     no_browser: bool,
     files: LiveFiles | None = None,
     steerable: bool = True,
+    paused: bool = False,
 ) -> None:
-    """Serve a render's page until the stack is closed, tell its links and open one. Raise UsageError."""
+    """Serve a render's page until the stack is closed, tell its links and open one. paused: it is. Raise UsageError."""
     from arras_ray.view import ViewServer
 
-    server = ViewServer(render, context, host=page.host, port=page.port, files=files, steerable=steerable)
+    server = ViewServer(
+        render, context, host=page.host, port=page.port, files=files, steerable=steerable, paused=paused
+    )
     stack.enter_context(server)
     link = server.link if steerable else server.watch_link
     if steerable:

@@ -9,14 +9,12 @@ import click
 from arras_ray.cli.arras_render_options import (
     RenderCommand,
     arras_render_options,
-    cluster_address,
     labels,
     refuse_pictures,
     taken,
     without_effect,
 )
-from arras_ray.cli.engine_options import engine_options
-from arras_ray.cli.engines import Wishes
+from arras_ray.cli.engine_options import engine_options, wishes_of
 from arras_ray.cli.guard import guard
 from arras_ray.cli.interrupt import Interrupt
 from arras_ray.cli.keeping import MOST_SECONDS, keeping
@@ -25,12 +23,8 @@ from arras_ray.cli.page import PageAddress, page_options
 from arras_ray.cli.reading import Reading, reading_options
 from arras_ray.cli.render_job import RenderJob
 from arras_ray.cli.report import errors_told, make_report
-from arras_ray.errors import UsageError
 
 LOST = "with --checkpoint FILE a render can go on where it was: --resume FILE"
-
-DEBUG_LEVEL = 4
-"""Log level from which on tracebacks are shown."""
 
 
 @click.command(cls=RenderCommand)
@@ -82,7 +76,7 @@ DEBUG_LEVEL = 4
 @click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
 @click.option("--quiet", is_flag=True, help="Nothing but warnings and errors.")
 @debug_option
-@arras_render_options
+@arras_render_options()
 @click.pass_obj
 def render(
     settings: Settings | None,
@@ -121,18 +115,11 @@ def render(
     """
     given = taken(spelled)
     refuse_pictures(scenes)
-    address, told = cluster_address(given, address, ray=engine == "ray")
-    if engine == "local" and "no_local" in given:
-        raise UsageError("--no-local and --engine local, which is this machine", hint="give one of them")
-    wishes = Wishes(
-        num_mcrt=num_mcrt and num_mcrt[0],
-        most_mcrts=num_mcrt[1] if num_mcrt and num_mcrt[1] > num_mcrt[0] else None,
+    wishes, told = wishes_of(
+        given,
+        engine=engine,
+        num_mcrt=num_mcrt,
         num_cores=num_cores,
-        merge_cores=given.get("merge_cores"),
-        local_only="local_only" in given,
-        no_local="no_local" in given,
-        fps=given.get("fps"),
-        ready_seconds=given.get("con_timeout"),
         session=session,
         address=address,
         threads=threads,
@@ -157,8 +144,8 @@ def render(
         no_browser=no_browser,
     )
     log_level = given.get("log_level")
-    if settings is not None and log_level is not None and log_level >= DEBUG_LEVEL:
-        settings.debug = True
+    if settings is not None:
+        settings.hear(log_level)
     report = make_report(as_json=as_json, quiet=quiet, log_level=log_level)
     if wishes.fps is not None:
         report.interval = 1 / wishes.fps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,16 +11,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arras_ray import __version__
+from arras_ray.cli.arras_render_options import (
+    VIEW_SPELLINGS,
+    RenderCommand,
+    arras_render_options,
+    labels,
+    refuse_pictures,
+    taken,
+    without_effect,
+)
 from arras_ray.cli.benchmark import FrameTimes
-from arras_ray.cli.engine_options import engine_options
-from arras_ray.cli.engines import LocalStarter, RayStarter, Starter, Wishes
+from arras_ray.cli.engine_options import engine_options, wishes_of
+from arras_ray.cli.engines import LocalStarter, RayStarter, Starter
 from arras_ray.cli.guard import guard
 from arras_ray.cli.handle import failure_of
 from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.options import MOST_SAMPLES_A_PIXEL, Settings, debug_option, overrides, picture_options
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
 from arras_ray.cli.page import PageAddress, page_options, serve
-from arras_ray.cli.reading import Reading, SceneCommand, grouped, reading_options
+from arras_ray.cli.reading import Reading, grouped, reading_options
 from arras_ray.cli.report import Report, errors_told, make_report
 from arras_ray.cli.watch import Told, watch
 from arras_ray.versions import versions
@@ -29,11 +39,12 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.25
 
+
 VIEW_FPS = 100
 """A view takes every frame there is; so often --benchmark asks for one."""
 
 
-@click.command(cls=SceneCommand)
+@click.command(cls=RenderCommand)
 @click.argument("scenes", metavar="SCENE [MORE]...", nargs=-1, required=True)
 @click.option(
     "-o", "--out", "outputs", multiple=True, metavar="FILE", help="Picture to write at the end, .exr or .png."
@@ -48,6 +59,7 @@ VIEW_FPS = 100
     help="Open no page: tell when the first frame, 1 %, 10 % and 100 % were received, and the same after an edit.",
 )
 @debug_option
+@arras_render_options(VIEW_SPELLINGS)
 @click.pass_obj
 def view(
     settings: Settings | None,
@@ -69,15 +81,19 @@ def view(
     no_browser: bool,
     benchmark: bool,
     reading: Reading,
+    **spelled: Any,
 ) -> int:
     """Render a scene in a browser, and move about in it.
 
     The picture is refined without end, or to --spp samples a pixel. Lights may be given other colours, and scene files
     that are saved are read again. Ctrl-C ends it.
     """
-    wishes = Wishes(
-        num_mcrt=num_mcrt and num_mcrt[0],
-        most_mcrts=num_mcrt[1] if num_mcrt and num_mcrt[1] > num_mcrt[0] else None,
+    given = taken(spelled, VIEW_SPELLINGS)
+    refuse_pictures(scenes)
+    wishes, remarks = wishes_of(
+        given,
+        engine=engine,
+        num_mcrt=num_mcrt,
         num_cores=num_cores,
         session=session,
         address=address,
@@ -86,7 +102,11 @@ def view(
         queue=queue,
         interactive=True,
     )
-    report = make_report(as_json=False, quiet=False)
+    outputs = (*outputs, *given.get("exr", ()))
+    log_level = given.get("log_level")
+    if settings is not None:
+        settings.hear(log_level)
+    report = make_report(as_json=False, quiet=False, log_level=log_level)
     try:
         with errors_told(report, "interrupted before there was a picture"):
             if engine == "ray" and settings is not None and settings.own_process:
@@ -98,6 +118,7 @@ def view(
                 check_outputs(paths)
                 told = Told(report)
                 report.start(__version__, list(scenes), engine)
+                told.warnings((*remarks, *without_effect(given, VIEW_SPELLINGS)))
                 starter = (LocalStarter if engine == "local" else RayStarter)(wishes, report, told, interrupt, stack)
                 starter.prepare()
                 told.step("reading", " ".join((*scenes, *reading.deltas)))
@@ -112,11 +133,13 @@ def view(
                 interrupt.gentle()
                 if benchmark:
                     _time(handle, starter)
-                    return _end(handle, paths, scenes, report)
+                    return _end(handle, paths, scenes, labels(given), report)
                 files = LiveFiles(list(dict.fromkeys(context.files)), lambda: reading.read(scenes))
-                serve(handle, context, page, report, stack, files=files, no_browser=no_browser)
+                if "delay" in given:
+                    handle.pause()
+                serve(handle, context, page, report, stack, files=files, no_browser=no_browser, paused="delay" in given)
                 _watch(handle, told, interrupt)
-                return _end(handle, paths, scenes, report)
+                return _end(handle, paths, scenes, labels(given), report)
     finally:
         report.close()
 
@@ -151,13 +174,15 @@ def _time(handle: Any, starter: Starter) -> None:
             return
 
 
-def _end(handle: RenderHandle, paths: list[Path], scenes: tuple[str, ...], report: Report) -> int:
+def _end(
+    handle: RenderHandle, paths: list[Path], scenes: tuple[str, ...], labels: Mapping[str, str], report: Report
+) -> int:
     """Write the picture as it is; return the exit code."""
     if not paths:
         return 0
     status = handle.status()
     spp = handle.spp * status.samples / max(status.total_samples, 1)
-    metadata = {"scene": " ".join(scenes), "spp": spp, "seconds": status.seconds, "versions": versions()}
+    metadata = {"scene": " ".join(scenes), "spp": spp, "seconds": status.seconds, "versions": versions(), **labels}
     written, errors = write_outputs(paths, handle.final(), half=False, metadata=metadata)
     if written:
         report.notice(f"wrote {', '.join(map(str, written))}")

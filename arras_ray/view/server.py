@@ -49,7 +49,7 @@ class ViewServer:
     """Shows a render, and lets who has the link steer it. Open from construction on; a context manager.
 
     host, port: where it listens; 0 is any free port. steerable: one of its links lets steer. files: scene files that
-    are read again when they are saved.
+    are read again when they are saved. paused: the render is, and waits for the start button.
     Raise UsageError where it cannot listen.
     """
 
@@ -62,11 +62,13 @@ class ViewServer:
         port: int = 0,
         files: LiveFiles | None = None,
         steerable: bool = True,
+        paused: bool = False,
     ) -> None:
         self._render = render
         self._host = host
         self._files = files
         self._admission = Admission(steerable)
+        self._paused = paused
         self._picture = LivePicture(render.width, render.height)
         self._rows = StatusRows(render)
         self._viewers: set[Viewer] = set()
@@ -142,6 +144,7 @@ class ViewServer:
         self._stop = asyncio.Event()
         size = (self._render.width, self._render.height)
         self._steering = Steering(self._context, self._render, self._picture, size=size)
+        self._steering.playing = "paused" if self._paused else "rendering"
         application = web.Application(client_max_size=LONGEST_WISH)
         application.router.add_get("/", self._index)
         application.router.add_get("/page/{name}", self._part)

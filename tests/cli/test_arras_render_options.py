@@ -13,8 +13,10 @@ from click.testing import CliRunner
 from command_line import SCENE, Run
 
 from arras_ray.cli.arras_render_options import (
+    IN_THE_VIEW,
     LABELS,
     SPELLINGS,
+    VIEW_SPELLINGS,
     Fate,
     Spelling,
     SpellingOption,
@@ -25,6 +27,7 @@ from arras_ray.cli.engines import RayStarter, Wishes, session_for
 from arras_ray.cli.main import cli, run
 from arras_ray.cli.options import Settings
 from arras_ray.cli.render_command import render
+from arras_ray.cli.view_command import view
 from arras_ray.cli.watch import Told
 from arras_ray.errors import ClusterError, DefinitionError, UsageError
 from arras_ray.image import read_exr
@@ -75,20 +78,27 @@ def test_no_flag_of_arras_render_is_missing() -> None:
     assert sorted(names) == sorted([*ARRAS_RENDERS_FLAGS.split(), "-exr"])
 
 
-def test_the_page_has_the_table() -> None:
+def test_the_page_has_the_tables() -> None:
     rows = re.findall(r"^\| `.*$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
-    assert rows == [row_of(spelling) for spelling in SPELLINGS]
+    assert rows == [row_of(spelling) for spelling in (*SPELLINGS, *IN_THE_VIEW)]
 
 
-def test_every_flag_is_an_option_of_its_kind() -> None:
-    options = {name: option for option in render.params if isinstance(option, click.Option) for name in option.opts}
-    for spelling in SPELLINGS:
+def test_what_differs_in_the_view_is_a_flag_of_the_table() -> None:
+    keys = [spelling.key for spelling in SPELLINGS]
+    assert {spelling.key for spelling in IN_THE_VIEW} <= set(keys)
+    assert [spelling.key for spelling in VIEW_SPELLINGS] == keys
+
+
+@pytest.mark.parametrize(("command", "table"), [(render, SPELLINGS), (view, VIEW_SPELLINGS)], ids=["render", "view"])
+def test_every_flag_is_an_option_of_its_kind(command: click.Command, table: tuple[Spelling, ...]) -> None:
+    options = {name: option for option in command.params if isinstance(option, click.Option) for name in option.opts}
+    for spelling in table:
         for name in spelling.names:
             option = options[name]
             assert option.is_flag == (not spelling.value), name
             assert isinstance(option, SpellingOption) != spelling.own, name
     assert sum(isinstance(option, SpellingOption) for option in set(options.values())) == sum(
-        not spelling.own for spelling in SPELLINGS
+        not spelling.own for spelling in table
     )
 
 
@@ -346,3 +356,13 @@ def test_the_benchmark_as_events(ball: str, capsys: pytest.CaptureFixture[str]) 
 def test_a_usage_error_is_raised_before_anything_is_rendered() -> None:
     with pytest.raises(UsageError, match="--gui: there is no window"):
         cli.main(["render", "no-such-scene.rdla", "--gui"], standalone_mode=False)
+
+
+def test_flags_of_a_view(arras_ray: Run, scene: Path) -> None:
+    result = arras_ray("view", scene, *LOCAL, "--benchmark", "--telemetry", "--exr", "seen.exr", "--shot", "7")
+    assert result.returncode == 0
+    assert "--telemetry: no effect here, the page shows it by itself" in result.stderr
+    assert read_exr(scene.parent / "seen.exr")[1]["shot"] == "7"
+    result = arras_ray("view", scene, *LOCAL, "--no-gui")
+    assert result.returncode == 2
+    assert "arras-ray render writes a picture without one" in result.stderr

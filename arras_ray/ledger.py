@@ -13,38 +13,14 @@ import numpy as np
 from arras_ray.credit import Credit
 from arras_ray.failures import Failures
 from arras_ray.film import shard_of_tile
-from arras_ray.messages import BadSample, Lease, McrtRow, Receipt, Tally
-from arras_ray.pace import OpenLease, PacedMcrt, typical_rate
+from arras_ray.messages import TILE, BadSample, FailedPixels, Lease, McrtRow, Receipt, Tally, tile_grid
+from arras_ray.pace import Deadlines, OpenLease, PacedMcrt, typical_rate
 from arras_ray.tallies import Tallies
 from arras_ray.unit_plan import UnitPlan
 from arras_ray.unit_states import UnitStates
 
 MAX_LEASE_UNITS = 256
 """Bounds the sums of a lease (40 MB), whatever the speed of an mcrt."""
-
-
-@dataclass(frozen=True)
-class Deadlines:
-    """How long a lease may run, seconds. An expected time is the lease's samples by its mcrt's measured speed."""
-
-    minimum: float = 30.0
-    factor: float = 20.0
-    """After so many times the expected time, and the minimum, the mcrt hangs."""
-    first: float = 300.0
-    """For an mcrt that was never measured."""
-    receipt: float = 10.0
-    """From the return of a lease's call to merge's receipt; then either got lost on its way."""
-    late: float = 1.0
-    late_factor: float = 2.0
-    """Near the end, after so many times the expected time, and `late`, another mcrt may render the same units."""
-
-    def hangs_after(self, expected: float | None) -> float:
-        """Seconds after which an mcrt is taken to hang; expected: seconds, or None if it was never measured."""
-        return self.first if expected is None else max(self.minimum, self.factor * expected)
-
-    def late_after(self, expected: float) -> float:
-        """Seconds after which a lease is late."""
-        return max(self.late, self.late_factor * expected)
 
 
 @dataclass(frozen=True)
@@ -56,6 +32,14 @@ class BadUnit:
     begin: int
     end: int
     reasons: dict[str, str]
+
+
+def failed_pixels(bad: BadUnit, plan: UnitPlan) -> FailedPixels:
+    """What of a picture a unit that cannot be rendered is."""
+    across = tile_grid(plan.width, plan.height)[0]
+    x, y = bad.tile % across * TILE, bad.tile // across * TILE
+    right, top = min(x + TILE, plan.width) - 1, min(y + TILE, plan.height) - 1
+    return FailedPixels(x, y, right, top, bad.begin, bad.end)
 
 
 class Ledger:

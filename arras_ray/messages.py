@@ -197,6 +197,10 @@ class FailedPixels:
     begin: int
     end: int
 
+    def __str__(self) -> str:
+        pixels = f"pixels ({self.left}, {self.bottom}) to ({self.right}, {self.top})"
+        return f"{pixels}, samples {self.begin} to {self.end - 1}"
+
 
 @dataclass(frozen=True)
 class RenderStatus:

@@ -1,4 +1,4 @@
-"""Pace: how fast each mcrt is, how much it should get at once, and since when it is busy with it.
+"""Pace: how fast each mcrt is, how much it should get at once, since when it is busy with it, and how long it may be.
 
 Lease sizes follow guided self-scheduling (Polychronopoulos and Kuck, 1987), weighted by each mcrt's measured speed.
 """
@@ -14,6 +14,30 @@ from arras_ray.credit import Credit
 
 MAX_GROWTH = 4
 """A lease has at most this many times the samples of the mcrt's last one: a first measurement can be far off."""
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """How long a lease may run, seconds. An expected time is the lease's samples by its mcrt's measured speed."""
+
+    minimum: float = 30.0
+    factor: float = 20.0
+    """After so many times the expected time, and the minimum, the mcrt hangs."""
+    first: float = 300.0
+    """For an mcrt that was never measured."""
+    receipt: float = 10.0
+    """From the return of a lease's call to merge's receipt; then either got lost on its way."""
+    late: float = 1.0
+    late_factor: float = 2.0
+    """Near the end, after so many times the expected time, and `late`, another mcrt may render the same units."""
+
+    def hangs_after(self, expected: float | None) -> float:
+        """Seconds after which an mcrt is taken to hang; expected: seconds, or None if it was never measured."""
+        return self.first if expected is None else max(self.minimum, self.factor * expected)
+
+    def late_after(self, expected: float) -> float:
+        """Seconds after which a lease is late."""
+        return max(self.late, self.late_factor * expected)
 
 
 @dataclass(eq=False)

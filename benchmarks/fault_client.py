@@ -9,7 +9,7 @@ from fault_kills import message_of
 from fault_plans import definition
 
 from arras_ray.actors import cluster
-from arras_ray.client import render_session
+from arras_ray.render_start import render_session
 
 ENDLESS_SPP = 1 << 14
 

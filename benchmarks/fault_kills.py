@@ -18,10 +18,11 @@ from fault_cluster import Actor, FaultCluster, kill, surroundings, wait_for
 from fault_plans import FIRST, LAST, Kill, Plan, plans
 from harness import CORNELL_BOX, say
 
-from arras_ray.client import OVER, SessionRender, render_session
+from arras_ray.client import OVER, SessionRender
 from arras_ray.errors import ArrasRayError
 from arras_ray.frame_receiver import FrameReceiver
 from arras_ray.messages import CHANNELS, FilmState, RDLMessage, RenderStatus
+from arras_ray.render_start import render_session
 from arras_ray.unit_plan import UnitPlan
 
 NODES = 3

@@ -18,8 +18,9 @@ from fault_kills import is_over, message_of
 from fault_plans import definition
 from harness import ROOT, say
 
-from arras_ray.client import SessionRender, render_session
+from arras_ray.client import SessionRender
 from arras_ray.errors import ArrasRayError
+from arras_ray.render_start import render_session
 
 ENDS = (
     "finished", "stopped", "mcrt killed", "client killed", "finished", "merge killed",

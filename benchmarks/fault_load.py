@@ -20,8 +20,8 @@ from fault_plans import definition
 from harness import say
 
 from arras_ray.actors.cluster import NAMESPACE
-from arras_ray.client import render_session
 from arras_ray.messages import RDLMessage
+from arras_ray.render_start import render_session
 
 PING_SECONDS = 0.25
 MOST_RATE = 1.5e7

@@ -18,8 +18,9 @@ from fault_plans import definition
 from harness import say
 from logged_engine import VARIABLE, LoggedLease, leases
 
-from arras_ray.client import SessionRender, render_session
+from arras_ray.client import SessionRender
 from arras_ray.messages import RDLMessage
+from arras_ray.render_start import render_session
 from arras_ray.unit_plan import UnitPlan
 
 ENGINE = "logged_engine:load"

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -16,8 +15,10 @@ from arras_ray.actors.handshake import Heart, Joined, Kept, Picture, Pulse, join
 from arras_ray.actors.mcrt import LeaseEnd
 from arras_ray.actors.pool import ActorPool
 from arras_ray.actors.reasons import sentence
-from arras_ray.ledger import BadUnit, Deadlines, Ledger
-from arras_ray.messages import TILE, FailedPixels, Lease, McrtRow, Receipt, RenderStatus, Tally, tile_grid
+from arras_ray.actors.seen import SeenMcrt, SeenMcrts
+from arras_ray.ledger import BadUnit, Ledger, failed_pixels
+from arras_ray.messages import FailedPixels, Lease, Receipt, RenderStatus, Tally
+from arras_ray.pace import Deadlines
 from arras_ray.previews import PreviewPlan
 from arras_ray.unit_plan import UnitPlan
 
@@ -35,16 +36,6 @@ MAX_UNREAD = 8
 
 TICK_SECONDS = 0.25
 """Between two looks for leases that are late: nothing else happens when the last ones are out."""
-
-
-@dataclass
-class _Seen:
-    """What is known of an mcrt apart from its leases."""
-
-    node: str
-    threads: int
-    state: str
-    life: int = -1
 
 
 class Dispatch:
@@ -80,7 +71,7 @@ class Dispatch:
         self._lives: list[int] = []
         self._early: list[Receipt] = []
         """Receipts that came before the ledger."""
-        self._mcrts: dict[str, _Seen] = {}
+        self._mcrts = SeenMcrts()
         self._warnings: list[str] = []
         self._stage = "loading"
         self._error = ""
@@ -177,7 +168,7 @@ class Dispatch:
     def mcrt_state(self, name: str, node: str, threads: int, state: str) -> None:
         """An mcrt that cannot take leases: starting, loading, compiling or absent."""
         with self._lock:
-            self._mcrts[name] = _Seen(node, threads, state)
+            self._mcrts[name] = SeenMcrt(node, threads, state)
 
     def mcrt_ready(self, name: str, node: str, threads: int, actor: Any, life: int, warnings: tuple[str, ...]) -> None:
         """An mcrt can take leases from now on. `warnings` that were not heard before are kept."""
@@ -186,7 +177,7 @@ class Dispatch:
                 seen = self._mcrts.get(name)
                 if seen is not None and seen.life == life and seen.state == "ready":
                     return
-                self._mcrts[name] = _Seen(node, threads, "ready", life)
+                self._mcrts[name] = SeenMcrt(node, threads, "ready", life)
                 for text in warnings:
                     self._warn(text)
                 self._pool.remove(name)
@@ -281,7 +272,7 @@ class Dispatch:
                 total_samples=ledger.total_samples if ledger is not None else 0,
                 seconds=seconds,
                 rate=(samples - self._earlier_samples) / here if (here := seconds - self._earlier_seconds) > 0 else 0.0,
-                mcrts=self._rows(),
+                mcrts=self._mcrts.rows(ledger.rows() if ledger is not None else ()),
                 warnings=tuple(self._warnings),
                 bad_samples=ledger.bad_samples if ledger is not None else 0,
                 first_bad=ledger.first_bad if ledger is not None else None,
@@ -307,18 +298,6 @@ class Dispatch:
             yield
         except Exception as error:
             self.fail(f"{self.name} failed: {sentence(error)}")
-
-    def _rows(self) -> tuple[McrtRow, ...]:
-        leased = {row.name: row for row in self._ledger.rows()} if self._ledger is not None else {}
-        rows = []
-        for name, seen in self._mcrts.items():
-            row = leased.get(name)
-            if row is None:
-                rows.append(McrtRow(name, seen.node, seen.threads, 0, 0.0, 0, seen.state))
-            else:
-                state = row.state if seen.state in ("ready", "lost") else seen.state
-                rows.append(McrtRow(name, seen.node, seen.threads, row.samples, row.rate, row.open_leases, state))
-        return tuple(rows)
 
     def _next_lease(self, name: str) -> Lease | None:
         with self._lock:
@@ -401,14 +380,9 @@ class Dispatch:
     def _give_up(self, bad: BadUnit) -> None:
         """A unit that nobody can render."""
         assert self._ledger is not None
-        plan = self._ledger.plan
-        across = tile_grid(plan.width, plan.height)[0]
-        x, y = bad.tile % across * TILE, bad.tile // across * TILE
-        right, top = min(x + TILE, plan.width) - 1, min(y + TILE, plan.height) - 1
-        self._failed = FailedPixels(x, y, right, top, bad.begin, bad.end)
+        self._failed = failed_pixels(bad, self._ledger.plan)
         who = "; ".join(f"{name}: {reason}" for name, reason in bad.reasons.items())
-        where = f"pixels ({x}, {y}) to ({right}, {top}), samples {bad.begin} to {bad.end - 1}"
-        self._fail(f"{where} could not be rendered by {len(bad.reasons)} mcrts ({who})")
+        self._fail(f"{self._failed} could not be rendered by {len(bad.reasons)} mcrts ({who})")
 
     def _fail(self, error: str) -> None:
         if self._over_at is None:

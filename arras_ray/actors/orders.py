@@ -15,13 +15,13 @@ from arras_ray.session.host import Part
 from arras_ray.session.routing import Rule
 
 if TYPE_CHECKING:
-    from arras_ray.ledger import Deadlines
     from arras_ray.messages import FilmState, RDLMessage
+    from arras_ray.pace import Deadlines
 
 
 def usual_deadlines() -> Deadlines:
     """Those of leases where nobody asks for others. Imported here: sessions without a ledger start quicker."""
-    from arras_ray.ledger import Deadlines
+    from arras_ray.pace import Deadlines
 
     return Deadlines()
 

@@ -147,7 +147,7 @@ class RayStarter(Starter):
     def start(self, message: RDLMessage, resume: Checkpoint | None = None) -> RenderHandle:
         """Start a Ray if there is no cluster, place the session, and wait until it renders."""
         from arras_ray.actors.cluster import nodes_with_cpus
-        from arras_ray.client import render_session
+        from arras_ray.render_start import render_session
 
         self.told.step("placing")
         cluster = self._cluster = self._cluster or self._connect()

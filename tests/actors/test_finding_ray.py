@@ -20,8 +20,9 @@ from fake_engine import scene
 
 from arras_ray.actors import cluster, probe
 from arras_ray.actors.nodes import nodes
-from arras_ray.client import OVER, render_session
+from arras_ray.client import OVER
 from arras_ray.errors import ClusterError
+from arras_ray.render_start import render_session
 from arras_ray.session.definition import SessionDefinition
 
 PATIENCE = 60.0

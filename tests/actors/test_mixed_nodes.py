@@ -18,10 +18,10 @@ from waiting import to_its_end
 from arras_ray import engine as engine_room
 from arras_ray.actors import cluster
 from arras_ray.actors.cluster import Cluster
-from arras_ray.client import render_session
 from arras_ray.errors import ClusterError
 from arras_ray.local_render import LocalRender
 from arras_ray.messages import RDLMessage
+from arras_ray.render_start import render_session
 from arras_ray.scene import read_scene
 from arras_ray.session.definition import parse_definition
 

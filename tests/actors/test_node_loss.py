@@ -20,8 +20,8 @@ from waiting import PATIENCE, to_its_end
 
 from arras_ray.actors import cluster
 from arras_ray.actors.cluster import NAMESPACE, Cluster
-from arras_ray.client import render_session
 from arras_ray.local_render import LocalRender
+from arras_ray.render_start import render_session
 from arras_ray.session.definition import parse_definition
 
 pytestmark = pytest.mark.slow

@@ -21,9 +21,10 @@ from waiting import PATIENCE, until
 from arras_ray import overview
 from arras_ray.actors import launch
 from arras_ray.actors.cluster import Cluster
-from arras_ray.client import SessionRender, render_session
+from arras_ray.client import SessionRender
 from arras_ray.errors import ClusterError, Interrupted, ResourcesError
 from arras_ray.ray_session import RaySession
+from arras_ray.render_start import render_session
 from arras_ray.session.definition import SessionDefinition, parse_definition
 from arras_ray.session.waiting_line import Queue, Waiting
 from arras_ray.session_client import Client

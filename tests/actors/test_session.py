@@ -18,11 +18,12 @@ from arras_ray.actors import launch
 from arras_ray.actors.cluster import NAMESPACE, Cluster
 from arras_ray.actors.nodes import nodes
 from arras_ray.actors.orders import Order
-from arras_ray.client import SessionRender, render_session
+from arras_ray.client import SessionRender
 from arras_ray.errors import ClusterError, ComputationError, ReadyTimeout, ResourcesError, SceneError
 from arras_ray.film import place_tiles
 from arras_ray.local_render import LocalRender
 from arras_ray.messages import RDLMessage
+from arras_ray.render_start import render_session
 from arras_ray.session.definition import SessionDefinition
 from arras_ray.versions import versions
 

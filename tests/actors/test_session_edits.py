@@ -16,11 +16,12 @@ from test_session_faults import pid_of
 from waiting import PATIENCE, to_its_end, until
 
 from arras_ray.actors.cluster import Cluster
-from arras_ray.client import SessionRender, render_session
+from arras_ray.client import SessionRender
 from arras_ray.engine import from_context
 from arras_ray.frame_receiver import FrameReceiver
 from arras_ray.local_render import LocalRender
 from arras_ray.messages import ProgressiveFrame, RDLMessage
+from arras_ray.render_start import render_session
 from arras_ray.scene import SceneContext
 from arras_ray.session.definition import SessionDefinition
 

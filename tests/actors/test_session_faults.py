@@ -19,10 +19,11 @@ from waiting import PATIENCE, to_its_end, until
 
 from arras_ray.actors.cluster import NAMESPACE, Cluster
 from arras_ray.actors.nodes import nodes
-from arras_ray.client import SessionRender, render_session
+from arras_ray.client import SessionRender
 from arras_ray.errors import ArrasRayError
-from arras_ray.ledger import Deadlines
 from arras_ray.local_render import LocalRender
+from arras_ray.pace import Deadlines
+from arras_ray.render_start import render_session
 from arras_ray.session.definition import SessionDefinition
 
 ENGINE = "fake_engine:load"
@@ -242,7 +243,7 @@ def test_mcrts_come_and_go_during_a_render(ray_here: Cluster, definition: Sessio
 CLIENT = """
 import os, sys
 from arras_ray.actors.cluster import connect
-from arras_ray.client import render_session
+from arras_ray.render_start import render_session
 from arras_ray.session.definition import load_definition
 from fake_engine import scene
 import time

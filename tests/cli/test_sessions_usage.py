@@ -13,8 +13,8 @@ import pytest
 from arras_ray.actors.ends import End
 from arras_ray.cli.main import cli, run
 from arras_ray.cli.sessions_command import as_object, lines
-from arras_ray.ledger import Deadlines
 from arras_ray.overview import ComputationUse, NodeUse, SessionUse
+from arras_ray.pace import Deadlines
 
 DOCS = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
 MB = 1 << 20

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from leasing import ids_of, ledger_of, receipt_of, state_of, take
 
-from arras_ray.ledger import Deadlines, Ledger
+from arras_ray.ledger import Ledger
 from arras_ray.messages import Lease, Tally
+from arras_ray.pace import Deadlines
 
 UNIT = 64 * 64
 RATE = float(UNIT)

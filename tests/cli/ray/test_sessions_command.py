@@ -20,10 +20,11 @@ from head import Head, running_head
 
 from arras_ray import client, overview
 from arras_ray.actors.cluster import Cluster, connect
-from arras_ray.client import SessionRender, render_session
+from arras_ray.client import SessionRender
 from arras_ray.errors import ComputationError
 from arras_ray.image import read_exr
 from arras_ray.overview import Sessions
+from arras_ray.render_start import render_session
 from arras_ray.session.definition import SessionDefinition, parse_definition
 from arras_ray.unit_plan import UnitPlan
 

@@ -8,7 +8,7 @@ at memory speed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from itertools import count
@@ -300,6 +300,20 @@ def morton_tiles(width: int, height: int) -> np.ndarray:
     order: np.ndarray = tiles[np.argsort(code)].astype("i4")
     order.flags.writeable = False
     return order
+
+
+def tiles_in(region: Sequence[int] | None, width: int, height: int) -> np.ndarray:
+    """Which tiles of a picture a region touches, (n_tiles,) bool: all of them for None.
+
+    region: raster pixels left, bottom, right, top, the last two not included, origin bottom-left.
+    """
+    across, up = tile_grid(width, height)
+    if region is None:
+        return np.ones(across * up, "?")
+    left, bottom, right, top = region
+    y, x = np.divmod(np.arange(across * up), across)
+    touched: np.ndarray = (x * TILE < right) & ((x + 1) * TILE > left) & (y * TILE < top) & ((y + 1) * TILE > bottom)
+    return touched
 
 
 def shard_of_tile(tile: int | np.ndarray, width: int, height: int, n_shards: int) -> np.ndarray:

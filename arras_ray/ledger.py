@@ -6,13 +6,14 @@ at any time: `restore` says what merges have.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from arras_ray.credit import Credit
 from arras_ray.failures import Failures
-from arras_ray.film import shard_of_tile
+from arras_ray.film import shard_of_tile, tiles_in
 from arras_ray.messages import TILE, BadSample, FailedPixels, Lease, McrtRow, Receipt, Tally, tile_grid
 from arras_ray.pace import Deadlines, OpenLease, PacedMcrt, typical_rate
 from arras_ray.tallies import Tallies
@@ -78,9 +79,9 @@ class Ledger:
         """What an mcrt that left was rendering."""
         self._next_lease_id = first_lease_id
 
-    def renewed(self, plan: UnitPlan, sync_id: int) -> Ledger:
+    def renewed(self, plan: UnitPlan, sync_id: int, region: Sequence[int] | None = None) -> Ledger:
         """The ledger of a scene that was changed: nothing is accepted or leased; the same mcrts, as fast as they were,
-        and the same merges."""
+        and the same merges. region: what of the picture is wanted, as `film.tiles_in` has it."""
         new = Ledger(
             plan,
             sync_id=sync_id,
@@ -89,6 +90,10 @@ class Ledger:
             first_lease_id=self._next_lease_id,
             deadlines=self.deadlines,
         )
+        if region is not None:
+            everything = np.arange(plan.n_units)
+            unwanted = ~tiles_in(region, plan.width, plan.height)
+            new._states.leave_out(everything[unwanted[plan.units(everything)["tile"]]])
         new._lives = dict(self._lives)
         for mcrt in self._mcrts.values():
             new._mcrts[mcrt.name] = replace(mcrt, credit=Credit(self.window), calls=[])

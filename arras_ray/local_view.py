@@ -195,8 +195,9 @@ class LocalView:
         engine = self._engine
         self._film = Film(engine.width, engine.height, self._film.version)
         self._previews = Previews(self._film.n_tiles)
-        self._previews_left = PreviewPlan(engine.width, engine.height, sync_id, self._preview_ids)
-        self._ledger = self._ledger.renewed(UnitPlan(engine.width, engine.height, engine.spp), sync_id)
+        region, size = self._options.get("region"), (engine.width, engine.height)
+        self._previews_left = PreviewPlan(*size, sync_id, self._preview_ids, region=region)
+        self._ledger = self._ledger.renewed(UnitPlan(*size, engine.spp), sync_id, region)
         self._shown = sync_id
 
     def _drive(self) -> None:

@@ -39,7 +39,9 @@ class RDLMessage:
     payload: bytes
     delta: bool = False
     options: dict[str, Any] = field(default_factory=dict)
-    """Overrides of the command line: width, height (pixels), spp (samples a pixel in all), seed."""
+    """Overrides of the command line: width, height (pixels), spp (samples a pixel in all), seed. Of a delta also
+    region: raster pixels (left, bottom, right, top), the last two not included, from the bottom left; only tiles that
+    it touches are rendered; None is all."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from arras_ray.film import morton_tiles
+from arras_ray.film import morton_tiles, tiles_in
 from arras_ray.messages import FULL_MASK, UNIT, CoarseTiles, Lease
 
 STRIDES = (8, 4, 2)
@@ -20,15 +20,22 @@ STRIDES = (8, 4, 2)
 class PreviewPlan:
     """Leases the tiles of a picture as previews, the coarsest first, each once.
 
-    Pure decisions, as the ledger's. ids: of leases, other ones than a ledger's.
+    Pure decisions, as the ledger's. ids: of leases, other ones than a ledger's. region: as `film.tiles_in` has it.
     """
 
     def __init__(
-        self, width: int, height: int, sync_id: int, ids: Iterator[int], strides: Sequence[int] = STRIDES
+        self,
+        width: int,
+        height: int,
+        sync_id: int,
+        ids: Iterator[int],
+        strides: Sequence[int] = STRIDES,
+        region: Sequence[int] | None = None,
     ) -> None:
         self.sync_id = sync_id
-        self._tiles = morton_tiles(width, height)
-        self._queue = [(stride, self._tiles) for stride in strides]
+        tiles = morton_tiles(width, height)
+        self._tiles = tiles[tiles_in(region, width, height)[tiles]]
+        self._queue = [(stride, self._tiles) for stride in strides if len(self._tiles)]
         self._strides = tuple(strides)
         self._open: dict[int, Lease] = {}
         self._ids = ids

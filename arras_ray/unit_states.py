@@ -48,6 +48,12 @@ class UnitStates:
         """Units that wait to be leased alone, rising. Neither `queued` nor queued_samples has them."""
         return sorted(self._apart)
 
+    def leave_out(self, ids: np.ndarray) -> None:
+        """These units, which nobody has leased yet, are not wanted: they count as accepted, without samples."""
+        self.queued_samples -= int(self._plan.samples(ids).sum())
+        self.left -= len(ids)
+        self._state[ids] = ACCEPTED
+
     def accepted(self, ids: np.ndarray) -> np.ndarray:
         """Which of these units are accepted: (n,) bool."""
         accepted: np.ndarray = self._state[ids] == ACCEPTED

@@ -158,7 +158,7 @@ class Dispatch:
                 if self._ledger is None or picture.sync_id <= self._ledger.sync_id:
                     return
                 plan = UnitPlan(picture.width, picture.height, picture.spp)
-                self._ledger = self._ledger.renewed(plan, picture.sync_id)
+                self._ledger = self._ledger.renewed(plan, picture.sync_id, picture.region)
                 self._previews = self._preview_of(picture)
                 self._stage, self._over_at, self._early_end = "rendering", None, ""
                 self._error, self._failed, self._unread, self._paused = "", None, 0, False
@@ -284,7 +284,8 @@ class Dispatch:
     def _preview_of(self, picture: Picture) -> PreviewPlan | None:
         if not self._interactive:
             return None
-        return PreviewPlan(picture.width, picture.height, picture.sync_id, self._preview_ids)
+        size = (picture.width, picture.height)
+        return PreviewPlan(*size, picture.sync_id, self._preview_ids, region=picture.region)
 
     def _seconds(self) -> float:
         """Seconds since the first lease, by this dispatch or those before it; until the end if it is over."""

@@ -60,13 +60,15 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a session renders: width, height (pixels), spp. earlier_ends: pass ends of the run it goes on from."""
+    """What a session renders: width, height (pixels), spp. earlier_ends: pass ends of the run it goes on from. region:
+    as RDLMessage.options have it."""
 
     sync_id: int
     width: int
     height: int
     spp: int
     earlier_ends: tuple[int, ...] = ()
+    region: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

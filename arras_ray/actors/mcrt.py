@@ -133,6 +133,9 @@ class Mcrt:
         seconds = time.perf_counter() - begin
         with self._lock:
             self._running = -1
+            stale = lease.sync_id < self._newest
+        if stale:  # nobody wants it, and putting it would only keep the next lease waiting
+            return LeaseEnd(lease.lease_id, lease.units["id"].copy())
         if len(done):
             whole = PartialFrame(
                 lease.sync_id, lease.lease_id, self.name, done, sums, seconds, samples, bad_samples, first_bad

@@ -149,7 +149,7 @@ class Wiring:
         if not self.edits:
             return Picture(loaded.sync_id, loaded.width, loaded.height, loaded.spp, self.earlier_ends)
         asked = {"width": loaded.width, "height": loaded.height, "spp": loaded.spp} | self.edits[-1].options
-        return Picture(self.sync_id, asked["width"], asked["height"], asked["spp"])
+        return Picture(self.sync_id, asked["width"], asked["height"], asked["spp"], region=asked.get("region"))
 
     def _begin_merge(self, merge: Member, shard: int) -> None:
         """Give a merge its film: empty, as it was resumed from, or as the merge in its place had saved it."""

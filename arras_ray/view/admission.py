@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-COOKIE = "arras_ray_view"
-
 MOST_COOKIES = 4096
 """Watchers that are let in by one server in all: a link that is passed on without end is not."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from arras_ray.errors import ArrasRayError, UsageError
-from arras_ray.view.admission import COOKIE, Admission
+from arras_ray.view.admission import Admission
 from arras_ray.view.live_files import LiveFiles
 from arras_ray.view.picture import LivePicture
 from arras_ray.view.status import StatusRows
@@ -109,6 +109,11 @@ class ViewServer:
         return f"{self.address}?token={self._admission.watch}"
 
     @property
+    def _cookie(self) -> str:
+        """Its cookie's name: browsers do not tell the ports of a machine apart."""
+        return f"arras_ray_view_{self.port}"
+
+    @property
     def n_viewers(self) -> int:
         """Viewers that are there now."""
         return len(self._viewers)
@@ -171,11 +176,11 @@ class ViewServer:
         token = request.query.get("token")
         if token is not None:
             cookie = self._admission.enter(token)
-            if cookie is None and self._admission.role(request.cookies.get(COOKIE)) is None:
+            if cookie is None and self._admission.role(request.cookies.get(self._cookie)) is None:
                 raise web.HTTPUnauthorized(text=REFUSED, headers=HEADERS)
             response = web.HTTPSeeOther("/", headers=HEADERS)
             if cookie is not None:
-                response.set_cookie(COOKIE, cookie, httponly=True, samesite="Strict", path="/")
+                response.set_cookie(self._cookie, cookie, httponly=True, samesite="Strict", path="/")
             raise response
         self._role(request)
         return web.Response(text=self._page["index.html"], content_type="text/html", headers=HEADERS)
@@ -191,7 +196,7 @@ class ViewServer:
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
         self._check_host(request)
         socket = web.WebSocketResponse(max_msg_size=LONGEST_WISH, heartbeat=20.0, compress=False)
-        role = self._admission.role(request.cookies.get(COOKIE))
+        role = self._admission.role(request.cookies.get(self._cookie))
         allowed = role is not None and request.headers.get("Origin") == f"{request.scheme}://{request.host}"
         await socket.prepare(request)
         if role is None or not allowed or len(self._viewers) >= MOST_VIEWERS:
@@ -208,7 +213,7 @@ class ViewServer:
         return socket
 
     def _role(self, request: web.Request) -> None:
-        if self._admission.role(request.cookies.get(COOKIE)) is None:
+        if self._admission.role(request.cookies.get(self._cookie)) is None:
             raise web.HTTPUnauthorized(text=REFUSED, headers=HEADERS)
 
     def _check_host(self, request: web.Request) -> None:

@@ -96,7 +96,14 @@ def test_the_newest_scene_is_rendered_with_the_bits_of_one_loaded_so(
         assert (status.stage, status.samples) == ("finished", 150 * 70 * 4)
         np.testing.assert_array_equal(render.final(), alone(context))
 
-        render.edit(changed(context, 0.2))  # after the end it goes on, too
+        render.edit(b"", {"region": (64, 0, 150, 64)})
+        to_its_end(render)
+        picture, whole = render.final(), alone(context)
+        np.testing.assert_array_equal(picture[:64, 64:], whole[:64, 64:])
+        assert not picture[:, :64].any()
+        assert not picture[64:].any()
+
+        render.edit(changed(context, 0.2), {"region": None})  # after the end it goes on, too
         to_its_end(render)
         np.testing.assert_array_equal(render.final(), alone(context))
 
@@ -112,7 +119,8 @@ def test_a_scene_that_cannot_be_drawn_is_told_and_the_next_one_counts(
         context.commit()
         context["camera"].set("focal", 25.0)
         render.edit(context.delta().to_rdlb())
-        assert to_its_end(render).stage == "finished"
+        status = to_its_end(render)
+        assert (status.stage, status.error) == ("finished", "")
         np.testing.assert_array_equal(render.final(), alone(context))
 
 
@@ -135,5 +143,6 @@ def test_whoever_takes_the_place_of_a_lost_one_knows_the_newest_scene(
 
         until(another, "another one")
         render.edit(changed(context, 1.1), {"spp": OPTIONS["spp"]})
-        assert to_its_end(render).stage == "finished"
+        status = to_its_end(render)
+        assert (status.stage, status.error) == ("finished", "")
         np.testing.assert_array_equal(render.final(), alone(context))

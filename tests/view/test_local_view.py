@@ -62,11 +62,9 @@ def test_an_edited_scene_has_the_bits_of_one_loaded_so(context: SceneContext, st
     assert (render.width, render.height, render.spp) == (40, 30, 4)
 
 
-def test_previews_come_before_samples_and_frames_go_on_counting(context: SceneContext, start: Start) -> None:
+def test_frames_go_on_counting_from_scene_to_scene(context: SceneContext, start: Start) -> None:
     render = start(spp=1 << 16)
     frames = shown(render, 1)
-    assert frames[0].coarse
-    assert frames[0].coarse[0].stride == 8
     context.commit()
     context["camera"].set("focal", 25.0)
     render.edit(context.delta().to_rdlb())
@@ -106,3 +104,16 @@ def test_a_stop_ends_it_until_the_next_edit(context: SceneContext, start: Start)
     until(lambda: render.status().stage == "cancelled", "the stop")
     render.edit(b"", {"spp": 2})
     np.testing.assert_array_equal(finished(render), alone(context, spp=2))
+
+
+def test_only_tiles_of_the_region_are_rendered(context: SceneContext, start: Start) -> None:
+    render = start()
+    finished(render)
+    render.edit(b"", {"region": (10, 3, 70, 20)})  # tiles 0 and 1 of 6
+    picture, whole = finished(render), alone(context)
+    np.testing.assert_array_equal(picture[:64, :128], whole[:64, :128])
+    assert not picture[64:].any()
+    assert not picture[:, 128:].any()
+    assert render.status().samples == 64 * 128 * 4
+    render.edit(b"", {"region": None})
+    np.testing.assert_array_equal(finished(render), whole)

@@ -187,6 +187,18 @@ def test_a_link_opens_once_and_only_its_own_cookie_is_let_in(server: ViewServer)
     run(test)
 
 
+def test_two_views_may_be_open_in_one_browser(server: ViewServer, render: LocalView) -> None:
+    async def test() -> None:
+        with ViewServer(render, balls().context) as other:
+            async with browser() as session:
+                for one in (server, other):
+                    await session.get(one.link)
+                for one in (server, other):
+                    assert (await session.get(one.address)).status == 200
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     ("cookie", "headers"),
     [(False, {}), (True, {"Origin": "http://evil.example"}), (True, {"Origin": "null"}), (True, {})],

@@ -120,8 +120,8 @@ class Merge:
 
     def preview(self, frame: PreviewFrame) -> None:
         """Show this where nothing better is known yet."""
-        if self._shows(frame.sync_id):
-            with self._changed:
+        with self._changed:
+            if self._shows(frame.sync_id):
                 self._previews.put(frame.coarse, self._film.mark())
                 self._changed.notify_all()
 
@@ -129,14 +129,17 @@ class Merge:
         """Add parts and send dispatch a receipt for each. A part whose sums cannot be read is given back to it."""
         receipts = []
         for part in parts:
-            if not self._shows(part.sync_id):
-                continue
+            with self._changed:
+                if not self._shows(part.sync_id):
+                    continue
+                film, plan = self._film, self._plan
             try:
                 sums = self._read(part)
                 if sums is None:
                     self._dispatch.unread.remote(part.lease_id, part.units["id"])
                     continue
-                receipts.append(self._add(part, sums))
+                receipt = self._add(part, sums, film, plan)
+                receipts += [receipt] if receipt is not None else []
             except Exception as error:  # its lease would stay open for ever
                 self._dispatch.fail.remote(f"{part.mcrt} sent what {self.name} cannot add: {sentence(error)}")
                 return
@@ -202,10 +205,9 @@ class Merge:
         return film
 
     def _shows(self, sync_id: int) -> bool:
-        """Whether this is the state of the scene that is rendered. Who rendered may know of it a moment earlier."""
-        if sync_id > self._sync_id:
-            with self._changed:
-                self._changed.wait_for(lambda: sync_id <= self._sync_id, EDIT_SECONDS)
+        """Whether this is the state of the scene that is rendered. Who rendered may know of it a moment earlier. Called
+        with the lock held, which is given up meanwhile."""
+        self._changed.wait_for(lambda: sync_id <= self._sync_id, EDIT_SECONDS)
         return sync_id == self._sync_id
 
     @property
@@ -220,17 +222,19 @@ class Merge:
             ref = self._dispatch.receipts.remote(receipts)
             self._deliveries.watch(ref, lambda: self._tell(receipts, tries - 1))
 
-    def _add(self, part: PartialFrame, sums: np.ndarray) -> Receipt:
-        """Add a part. Its receipt names all its units: one that came before was accepted too, and a receipt may have
-        been lost; of bad samples only those that are new."""
+    def _add(self, part: PartialFrame, sums: np.ndarray, film: Film, plan: UnitPlan) -> Receipt | None:
+        """Add a part to the film of its scene; None if that is no more. Its receipt names all its units: one that came
+        before was accepted too, and a receipt may have been lost; of bad samples only those that are new."""
         begin = time.perf_counter()
-        new = self._film.accept(part.units, sums)
-        samples = int(self._plan.samples(new).sum())
+        new = film.accept(part.units, sums)
+        samples = int(plan.samples(new).sum())
         bad, first_bad = 0, None
         if part.bad_samples and len(new):
             counted = sums[np.isin(part.units["id"], new), :, COUNT].sum()
             bad, first_bad = samples - int(counted), part.first_bad
         with self._changed:
+            if film is not self._film:
+                return None
             self._tallies.add(self._shard, part.mcrt, samples, bad, first_bad)
             self._stats["parts"] += 1
             self._stats["bytes"] += sums.nbytes

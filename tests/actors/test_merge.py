@@ -226,3 +226,15 @@ def test_a_part_of_a_scene_that_merge_has_not_heard_of_yet_waits(merge: Any) -> 
     wait(merge.show.remote(Picture(2, WIDTH, HEIGHT, SPP)))
     wait(adding)
     assert len(wait(merge.log.remote())) == 1
+
+
+def test_a_part_that_is_read_while_the_scene_changes_is_in_no_film(merge: Any, listener: Any, stage: Stage) -> None:
+    source: Any = ray.remote(Source).options(num_cpus=0).remote()
+    adding = merge.accept.remote([part([0], source.sums.remote(str(stage.folder), 1))])
+    stage.reached()
+    wait(merge.show.remote(Picture(2, WIDTH, HEIGHT, SPP)))
+    stage.open()
+    wait(adding)
+    assert not len(wait(merge.log.remote()))
+    assert not wait(listener.all_heard.remote())
+    assert not wait(merge.stats.remote())["parts"]

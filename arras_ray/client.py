@@ -170,10 +170,11 @@ class SessionRender:
             self._options = self._options | known | dict(options or {})
             self.width, self.height, self.spp = (self._options[name] for name in known)
             message = RDLMessage(max(sync_id, self.sync_id + 1), delta, delta=True, options=self._options)
+            before = self.sync_id
             self._edits.append(message)
-            self._stopped_at, self._settled = None, False
+            self._stopped_at, self._settled, self._told_stop = None, False, -1
             self.sync_id = self._shards.sync_id = message.sync_id
-            self._link.supervisor.edit.remote([message])
+            self._link.supervisor.edit.remote([message], before)
         return message.sync_id
 
     def stop(self) -> None:
@@ -181,14 +182,14 @@ class SessionRender:
 
         A dispatch that is being replaced, now or later, hears of it once it is there.
         """
-        self._stopped_at = time.monotonic()
+        self._stopped_at, self._told_stop = time.monotonic(), -1
         self._tell_stop()
 
     def pause(self, paused: bool = True) -> None:
         """Lease nothing more, or go on; what was accepted stays. The next edit goes on, too."""
         parties = self._parties
         if parties is not None:
-            parties.dispatch.pause.remote(paused)
+            parties.dispatch.pause.remote(paused, self.sync_id)
 
     def usage(self) -> dict[str, tuple[float, int]]:
         """Seconds of processor time and private bytes of each mcrt, by name."""
@@ -292,13 +293,14 @@ class SessionRender:
         if self._stopped_at is None or parties is None or parties.lives[0] == self._told_stop:
             return
         with suppress(ArrasRayError):
-            self._link.ask(parties.dispatch.stop.remote(), ASK_SECONDS)
+            self._link.ask(parties.dispatch.stop.remote(self.sync_id), ASK_SECONDS)
             self._told_stop = parties.lives[0]
 
     def _take(self, state: SessionState) -> None:
         if state.loaded is not None and state.sync_id < self.sync_id:  # a supervisor that has not heard of all edits
-            missing = [message for message in self._edits if message.sync_id > state.sync_id]
-            self._link.supervisor.edit.remote(missing)
+            with self._editing:
+                missing = [message for message in self._edits if message.sync_id > state.sync_id]
+                self._link.supervisor.edit.remote(missing, state.sync_id)
         self._state = state
         self._told += [text for text in state.warnings if text not in self._told]
         self._ends += [end for end in state.ends if end not in self._ends]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from arras_ray.errors import SceneError
 from arras_ray.flatten import FlatScene, Flattener, Scope
 from arras_ray.kernels import accumulate
 from arras_ray.kernels.config import DISABLE_JIT, cache_folder, numba
@@ -91,9 +92,15 @@ class Engine:
 
         Raises SceneError; what was rendered before can be rendered still, and the next edit makes up for it.
         """
+        broken: SceneError | None = None
         for message in messages:
-            if message.payload:
-                rdlb.decode(message.payload, self._flattener.context)
+            try:
+                if message.payload:
+                    rdlb.decode(message.payload, self._flattener.context)
+            except SceneError as error:  # those after it hold nevertheless, as if they had come by themselves
+                broken = broken or error
+        if broken is not None:
+            raise broken
         if self._flattener.again(messages[-1].options) is Scope.GEOMETRY:
             parcel = Parcel(self.flat.scene, self._threads)
             self._parcel.close()

@@ -47,7 +47,8 @@ class Ledger:
     """Leases the units of a plan to mcrts until each has been accepted once.
 
     window: leases an mcrt may hold. target_seconds: how long a lease should take an mcrt. first_lease_id: above those
-    of the ledger before this one, whose receipts may still come.
+    of the ledger before this one, whose receipts may still come. region: what of the picture is wanted, as
+    `film.tiles_in` has it.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Ledger:
         target_seconds: float = 0.2,
         first_lease_id: int = 1,
         deadlines: Deadlines | None = None,
+        region: Sequence[int] | None = None,
     ) -> None:
         self.plan = plan
         self.sync_id = sync_id
@@ -69,6 +71,9 @@ class Ledger:
         self.last_accept_at: float | None = None
         self.stopped = False
         self._states = UnitStates(plan)
+        self._wanted = tiles_in(region, plan.width, plan.height)
+        if region is not None:
+            self._states.leave_out(plan.of_tiles(~self._wanted))
         self._tallies = Tallies()
         self._failures = Failures()
         self._lives: dict[int, int] = {}
@@ -81,7 +86,7 @@ class Ledger:
 
     def renewed(self, plan: UnitPlan, sync_id: int, region: Sequence[int] | None = None) -> Ledger:
         """The ledger of a scene that was changed: nothing is accepted or leased; the same mcrts, as fast as they were,
-        and the same merges. region: what of the picture is wanted, as `film.tiles_in` has it."""
+        and the same merges."""
         new = Ledger(
             plan,
             sync_id=sync_id,
@@ -89,11 +94,8 @@ class Ledger:
             target_seconds=self.target_seconds,
             first_lease_id=self._next_lease_id,
             deadlines=self.deadlines,
+            region=region,
         )
-        if region is not None:
-            everything = np.arange(plan.n_units)
-            unwanted = ~tiles_in(region, plan.width, plan.height)
-            new._states.leave_out(everything[unwanted[plan.units(everything)["tile"]]])
         new._lives = dict(self._lives)
         for mcrt in self._mcrts.values():
             new._mcrts[mcrt.name] = replace(mcrt, credit=Credit(self.window), calls=[])
@@ -272,7 +274,8 @@ class Ledger:
         """
         accepted = np.asarray(accepted, "i8")
         everything = np.arange(self.plan.n_units)
-        mine = shard_of_tile(self.plan.units(everything)["tile"], self.plan.width, self.plan.height, n_shards) == shard
+        tiles = self.plan.units(everything)["tile"]
+        mine = shard_of_tile(tiles, self.plan.width, self.plan.height, n_shards) == shard
         present = np.zeros(self.plan.n_units, "?")
         self.plan.samples(accepted)  # refuses numbers outside the plan
         present[accepted] = True
@@ -280,7 +283,7 @@ class Ledger:
             raise ValueError(f"unit {everything[present & ~mine][0]} is not one of shard {shard} of {n_shards}")
         self._lives[shard] = life
         self._accept(accepted)
-        lost = everything[mine & ~present & self._states.accepted(everything)]
+        lost = everything[mine & ~present & self._wanted[tiles] & self._states.accepted(everything)]
         self._states.unaccept(lost)
         self._tallies.put(shard, tally)
         return len(lost)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arras_ray.errors import ArrasRayError
 from arras_ray.film import Film
 from arras_ray.ledger import Ledger
 from arras_ray.local_render import FRAME_STATUS, MCRT, own_usage
@@ -54,6 +53,8 @@ class LocalView:
         self._warnings = list(engine.warnings)
         self._error: BaseException | None = None
         self._paused = self._closed = False
+        self._stopped_sync = 0
+        """The newest scene that is not to be rendered."""
         self._previews_left: PreviewPlan | None = None
         self._film = Film(1, 1)
         self._ledger = Ledger(UnitPlan(1, 1, 1), sync_id=0, window=1, target_seconds=LEASE_SECONDS)
@@ -162,8 +163,9 @@ class LocalView:
     def stop(self) -> None:
         """Render nothing more until the next edit; what was rendered stays."""
         with self._changed:
-            self._ledger.stop()
-            self._previews_left = None
+            self._stopped_sync = self.sync_id
+            if not self._edits:
+                self._end_early()
             self._word[0] = 1
 
     def close(self) -> None:
@@ -234,14 +236,19 @@ class LocalView:
         edits, self._edits = self._edits, []
         try:
             self._engine.edit(edits)
-        except ArrasRayError as error:
+        except Exception as error:  # whatever is wrong with it, the next edit may mend it
             self._warn(f"the scene cannot be drawn as it is now: {error}")
-            self._ledger.stop()
-            self._previews_left = None
+            self._end_early()
             return
         for text in self._engine.warnings:
             self._warn(text)
         self._begin(edits[-1].sync_id)
+        if edits[-1].sync_id <= self._stopped_sync:
+            self._end_early()
+
+    def _end_early(self) -> None:
+        self._ledger.stop()
+        self._previews_left = None
 
     def _preview(self, lease: Lease) -> None:
         tiles, pixels = self._engine.preview(lease.units["tile"], lease.stride, self._word)

@@ -80,6 +80,11 @@ class UnitPlan:
         units["mask"] = FULL_MASK
         return units
 
+    def of_tiles(self, tiles: np.ndarray) -> np.ndarray:
+        """Numbers of all units of some tiles, rising: (n,) i8. tiles: (n_tiles,) bool."""
+        first = np.arange(len(self._ends) - 1) * self.n_tiles
+        return np.add.outer(first, np.flatnonzero(tiles[self._tiles])).ravel()
+
     def samples(self, ids: np.ndarray) -> np.ndarray:
         """Camera samples each of these units has inside the picture, (n,) i8. Raise ValueError as `units` does."""
         n_pass, rank = np.divmod(self._known(ids), self.n_tiles)

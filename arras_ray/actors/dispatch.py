@@ -63,7 +63,7 @@ class Dispatch:
         self._deadlines = deadlines or Deadlines()
         self._interactive = interactive
         self._lock = threading.RLock()
-        self._paused = False
+        self._stop_wanted = self._paused_sync = -1
         self._preview_ids = count(-1, -1)
         self._previews: PreviewPlan | None = None
         self._ledger: Ledger | None = None
@@ -123,6 +123,7 @@ class Dispatch:
                     target_seconds=SHORT_LEASE_SECONDS if self._interactive else LEASE_SECONDS,
                     first_lease_id=1 + self.life,
                     deadlines=self._deadlines,
+                    region=picture.region,
                 )
                 for one in kept:
                     _restore(ledger, len(merges), one)
@@ -161,8 +162,10 @@ class Dispatch:
                 self._ledger = self._ledger.renewed(plan, picture.sync_id, picture.region)
                 self._previews = self._preview_of(picture)
                 self._stage, self._over_at, self._early_end = "rendering", None, ""
-                self._error, self._failed, self._unread, self._paused = "", None, 0, False
+                self._error, self._failed, self._unread = "", None, 0
                 self._earlier_seconds, self._earlier_samples = 0.0, 0
+            if picture.sync_id <= self._stop_wanted:
+                self._end_early("cancelled")
             self._pool.pump()
 
     def mcrt_state(self, name: str, node: str, threads: int, state: str) -> None:
@@ -248,15 +251,21 @@ class Dispatch:
         with self._lock:
             self._fail(error)
 
-    def stop(self) -> None:
-        """Lease nothing more and cancel what renders. What is finished by then is still accepted."""
-        self._end_early("cancelled")
+    def stop(self, sync_id: int = 0) -> None:
+        """Lease nothing more and cancel what renders. What is finished by then is still accepted. sync_id: of the scene
+        that is not wanted; it may come later than this."""
+        self._stop_wanted = max(sync_id, self._stop_wanted)
+        with self._lock:
+            now = self._ledger is None or sync_id <= self._ledger.sync_id
+        if now:
+            self._end_early("cancelled")
 
-    def pause(self, paused: bool) -> None:
-        """Lease nothing more until told otherwise, or another scene comes. What is leased is finished."""
+    def pause(self, paused: bool, sync_id: int = 0) -> None:
+        """Lease nothing more of this scene, which may come later than this, until told otherwise. What is leased is
+        finished."""
         with self._or_fail():
             with self._lock:
-                self._paused = paused
+                self._paused_sync = sync_id if paused else -1
             self._pool.pump()
 
     def status(self) -> RenderStatus:
@@ -302,7 +311,7 @@ class Dispatch:
 
     def _next_lease(self, name: str) -> Lease | None:
         with self._lock:
-            if self._ledger is None or self._paused:
+            if self._ledger is None or self._ledger.sync_id == self._paused_sync:
                 return None
             if self._previews is not None and self._previews.left and self._over_at is None:
                 able = self._ledger.able
@@ -322,9 +331,11 @@ class Dispatch:
                 if self._ledger is None:
                     return
                 now = time.monotonic()
+                for text in end.warnings:
+                    self._warn(text)
                 if end.refused and end.sync_id == self._ledger.sync_id:
                     self._ledger.stop()
-                    self._previews = None
+                    self._previews, self._early_end = None, "cancelled"
                     self._warn(f"the scene cannot be drawn as it is now: {end.refused}")
                 if end.lease_id < 0 and self._previews is not None:
                     self._previews.ended(end.lease_id, end.unfinished)
@@ -401,7 +412,8 @@ class Dispatch:
             self._finish(merge)
 
     def _finish(self, merge: Any) -> None:
-        merge.finish.remote("FINISHED" if self._stage == "finished" else "CANCELLED")
+        if self._ledger is not None:
+            merge.finish.remote("FINISHED" if self._stage == "finished" else "CANCELLED", self._ledger.sync_id)
 
     def _warn(self, text: str) -> None:
         if text not in self._warnings:

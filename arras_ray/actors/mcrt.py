@@ -38,13 +38,14 @@ Rendered = tuple[np.ndarray, np.ndarray, int, int, BadSample | None]
 class LeaseEnd:
     """What became of a lease at its mcrt. unfinished: (n,) i8 units that were not rendered, because the lease was
     cancelled. failed: units that could not be, each with the reason. refused: why the scene of this sync_id cannot be
-    drawn."""
+    drawn. warnings: what is drawn differently since an edit."""
 
     lease_id: int
     unfinished: np.ndarray
     failed: tuple[tuple[int, str], ...] = ()
     refused: str = ""
     sync_id: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 class Mcrt:
@@ -73,6 +74,7 @@ class Mcrt:
         self._edits: list[RDLMessage] = []  # that the engine does not have
         self._edited = threading.Condition(self._lock)
         self._refused = ""
+        self._warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"{self.name} of {self.session}: {self.threads} threads"
@@ -181,14 +183,19 @@ class Mcrt:
             try:
                 self._engine.edit(edits)
                 self._refused = ""
-            except ArrasRayError as error:
-                self._refused = str(error)
+            except Exception as error:  # an mcrt that raised would be taken for lost
+                self._refused = str(error) if isinstance(error, ArrasRayError) else sentence(error)
+            self._warnings = tuple(getattr(self._engine, "warnings", ()))
         return self._refused
 
     def _preview(self, lease: Lease) -> LeaseEnd:
-        tiles, pixels = self._engine.preview(lease.units["tile"], lease.stride, self._word)
-        with self._lock:
-            self._running = -1
+        try:
+            tiles, pixels = self._engine.preview(lease.units["tile"], lease.stride, self._word)
+        except Exception as error:
+            return LeaseEnd(lease.lease_id, lease.units["tile"], (), sentence(error), lease.sync_id)
+        finally:
+            with self._lock:
+                self._running = -1
         n_shards = self._parts.n_shards
         shards = shard_of_tile(tiles, self._engine.width, self._engine.height, n_shards)
         for shard in range(n_shards):
@@ -196,7 +203,8 @@ class Mcrt:
             if mine.any():
                 coarse = CoarseTiles(lease.stride, tiles[mine], pixels[mine])
                 self._parts.show(shard, PreviewFrame(lease.sync_id, coarse))
-        return LeaseEnd(lease.lease_id, np.setdiff1d(lease.units["tile"], tiles))
+        unfinished = np.setdiff1d(lease.units["tile"], tiles)
+        return LeaseEnd(lease.lease_id, unfinished, sync_id=lease.sync_id, warnings=self._warnings)
 
     def _compiling(self, text: str) -> None:
         self._state = "compiling"

@@ -181,11 +181,12 @@ class Merge:
         """The whole picture of what was accepted so far."""
         return self._film.frame(0, self._sync_id, self._progress, self._status)
 
-    def finish(self, status: str) -> None:
-        """No more parts will come: FINISHED or CANCELLED."""
+    def finish(self, status: str, sync_id: int) -> None:
+        """No more parts of this scene will come: FINISHED or CANCELLED."""
         with self._changed:
-            self._status = status
-            self._changed.notify_all()
+            if sync_id == self._sync_id:
+                self._status = status
+                self._changed.notify_all()
 
     def ping(self) -> Pulse:
         """A heartbeat, answered while it adds."""

@@ -63,9 +63,9 @@ class RenderSupervisor(Supervisor):
         if self._wiring.message is None:
             self._wiring.message = ray.put(message)
 
-    def edit(self, messages: list[RDLMessage]) -> None:
-        """Change the scene, by deltas. Those that are known are ignored, and all before an mcrt is ready."""
-        self._wiring.edit(messages)
+    def edit(self, messages: list[RDLMessage], after: int) -> None:
+        """Change the scene, by deltas; as Wiring.edit says. All before an mcrt is ready are ignored."""
+        self._wiring.edit(messages, after)
 
     def saved(self) -> list[FilmState]:
         """The last saved state of each merge's film."""

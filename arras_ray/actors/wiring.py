@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Wiring:
     """When the first lease was given, as far as this supervisor knows."""
     edits: list[RDLMessage] = field(default_factory=list)
     """What was changed since, oldest first."""
+    _editing: threading.Lock = field(default_factory=threading.Lock)
 
     def arrange(self) -> None:
         """Take every step whose conditions are met."""
@@ -72,12 +74,16 @@ class Wiring:
         for member in list(self.roster.members.values()):
             self._show(member)
 
-    def edit(self, messages: Sequence[RDLMessage]) -> None:
-        """Change the scene; tell everybody at once. Edits that are known are ignored."""
-        new = [message for message in messages if message.sync_id > self.sync_id]
-        if not new or self.loaded is None:
-            return
-        self.edits += new
+    def edit(self, messages: Sequence[RDLMessage], after: int) -> None:
+        """Change the scene; tell everybody at once. after: sync_id of the scene before the first of them.
+
+        Edits that are known are ignored, and all of them where one before them is not: the client sends those again.
+        """
+        with self._editing:
+            new = [message for message in messages if message.sync_id > self.sync_id]
+            if not new or self.loaded is None or after > self.sync_id:
+                return
+            self.edits += new
         members = list(self.roster.members.values())
         for member in sorted(members, key=lambda m: ("dispatch", "merge", "mcrt").index(m.kind), reverse=True):
             self._show(member)
@@ -105,16 +111,17 @@ class Wiring:
 
     def _show(self, member: Member) -> None:
         """Tell a member how the scene is now, if it does not know."""
-        knows = member.loaded.sync_id if member.loaded is not None else 0
-        ready = member.state == READY if member.kind == "mcrt" else member.begun
-        if not self.edits or not ready or member.actor is None or max(member.sync_id, knows) == self.sync_id:
-            return
-        if member.kind == "mcrt":
-            news = [message for message in self.edits if message.sync_id > max(member.sync_id, knows)]
-            member.actor.edit.remote(news)
-        else:
-            member.actor.show.remote(self._picture)
-        member.sync_id = self.sync_id
+        with self._editing:  # edits come on another thread than everything else
+            knows = max(member.sync_id, member.loaded.sync_id if member.loaded is not None else 0)
+            ready = member.state == READY if member.kind == "mcrt" else member.begun
+            actor = member.actor
+            if not self.edits or not ready or actor is None or knows == self.sync_id:
+                return
+            if member.kind == "mcrt":
+                actor.edit.remote([message for message in self.edits if message.sync_id > knows])
+            else:
+                actor.show.remote(self._picture)
+            member.sync_id = self.sync_id
 
     def _load(self, mcrt: Member) -> None:
         mcrt.become(LOADING)

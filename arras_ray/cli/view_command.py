@@ -129,12 +129,13 @@ def view(
                 from arras_ray.messages import RDLMessage
                 from arras_ray.view.live_files import LiveFiles
 
-                handle: Any = starter.start(RDLMessage(1, context.to_bytes(), options=chosen))
+                message = RDLMessage(1, context.to_bytes(), options=chosen)
+                files = LiveFiles(list(dict.fromkeys(context.files)), message.payload, lambda: reading.read(scenes))
+                handle: Any = starter.start(message)
                 interrupt.gentle()
                 if benchmark:
                     _time(handle, starter)
                     return _end(handle, paths, scenes, labels(given), report)
-                files = LiveFiles(list(dict.fromkeys(context.files)), lambda: reading.read(scenes))
                 if "delay" in given:
                     handle.pause()
                 serve(handle, context, page, report, stack, files=files, no_browser=no_browser, paused="delay" in given)

@@ -16,45 +16,42 @@ Stamp = tuple[int, int, int]
 
 
 class LiveFiles:
-    """The files a scene was read from. read() reads them all again; it may raise SceneError and others of ours."""
+    """The files a scene was read from, and that scene in RDLB. read() reads them all again; it may raise SceneError and
+    others of ours."""
 
-    def __init__(self, paths: Sequence[str | Path], read: Callable[[], SceneContext]) -> None:
+    def __init__(self, paths: Sequence[str | Path], scene: bytes, read: Callable[[], SceneContext]) -> None:
         self._paths = [Path(path) for path in paths]
+        self._scene = scene
         self._read = read
         self._before: SceneContext | None = None
         self._stamps = self._look()
 
     async def watch(self, changed: Callable[[bytes], None], note: Callable[[str], None]) -> None:
         """Hand on what differs from the last time, in RDLB, and tell what could not be read; for ever."""
-        loop = asyncio.get_running_loop()
-        self._before = await loop.run_in_executor(None, self._try_read, note)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             stamps = self._look()
             if stamps == self._stamps:
                 continue
             self._stamps = stamps
-            after = await loop.run_in_executor(None, self._try_read, note)
-            if after is None:
+            try:
+                delta, lost = await asyncio.to_thread(self._differences)
+                if delta:
+                    changed(delta)
+            except ArrasRayError as error:
+                note(f"a saved file cannot be taken over: {error}")
                 continue
-            if self._before is not None:
-                try:
-                    delta = Delta.between(self._before, after)
-                    for lost in delta.lost:
-                        note(f"a saved file cannot be taken over as it is: {lost}; start the view again")
-                    if delta:
-                        changed(delta.to_rdlb())
-                except ArrasRayError as error:
-                    note(f"a saved file cannot be taken over: {error}")
-                    continue
-            self._before = after
+            for text in lost:
+                note(f"a saved file cannot be taken over as it is: {text}; start the view again")
 
-    def _try_read(self, note: Callable[[str], None]) -> SceneContext | None:
-        try:
-            return self._read()
-        except ArrasRayError as error:
-            note(f"a saved file cannot be read: {error}")
-            return None
+    def _differences(self) -> tuple[bytes, tuple[str, ...]]:
+        """What the files say now and did not say before: in RDLB, and what that cannot say."""
+        if self._before is None:
+            self._before = SceneContext.from_bytes(self._scene)
+        after = self._read()
+        delta = Delta.between(self._before, after)
+        self._before = after
+        return delta.to_rdlb() if delta else b"", delta.lost
 
     def _look(self) -> list[Stamp | None]:
         """What tells whether a file is another: its number, size and time; None for one that is away just now."""

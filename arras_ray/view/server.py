@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -95,7 +96,7 @@ class ViewServer:
     @property
     def address(self) -> str:
         """Where it listens, as in a link."""
-        host = "127.0.0.1" if self._host in ("0.0.0.0", "::") else self._host
+        host = socket.gethostname() if self._host in ("0.0.0.0", "::") else self._host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
     @property
@@ -107,6 +108,10 @@ class ViewServer:
     def watch_link(self) -> str:
         """For watchers."""
         return f"{self.address}?token={self._admission.watch}"
+
+    @property
+    def _is_loopback(self) -> bool:
+        return self._host == "localhost" or _is_loopback(self._host)
 
     @property
     def _cookie(self) -> str:
@@ -162,7 +167,10 @@ class ViewServer:
         server: Any = site._server
         started.append(server.sockets[0].getsockname()[1])
         ready.set()
-        tasks = [asyncio.create_task(self._steering.run(self._tell_scene)), asyncio.create_task(self._tell_status())]
+        tasks = [
+            asyncio.create_task(self._steering.run(self._tell_scene, self._note)),
+            asyncio.create_task(self._tell_status()),
+        ]
         if self._files is not None:
             tasks.append(asyncio.create_task(self._files.watch(self._file_saved, self._note)))
         await self._stop.wait()
@@ -175,8 +183,10 @@ class ViewServer:
         self._check_host(request)
         token = request.query.get("token")
         if token is not None:
-            cookie = self._admission.enter(token)
-            if cookie is None and self._admission.role(request.cookies.get(self._cookie)) is None:
+            known = self._admission.role(request.cookies.get(self._cookie))
+            # Who steers does not become a watcher by a watcher's link.
+            cookie = self._admission.enter(token) if known is None or not known.steers else None
+            if cookie is None and known is None:
                 raise web.HTTPUnauthorized(text=REFUSED, headers=HEADERS)
             response = web.HTTPSeeOther("/", headers=HEADERS)
             if cookie is not None:
@@ -195,14 +205,15 @@ class ViewServer:
 
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
         self._check_host(request)
-        socket = web.WebSocketResponse(max_msg_size=LONGEST_WISH, heartbeat=20.0, compress=False)
+        live = web.WebSocketResponse(max_msg_size=LONGEST_WISH, heartbeat=20.0, compress=False)
         role = self._admission.role(request.cookies.get(self._cookie))
-        allowed = role is not None and request.headers.get("Origin") == f"{request.scheme}://{request.host}"
-        await socket.prepare(request)
-        if role is None or not allowed or len(self._viewers) >= MOST_VIEWERS:
-            await socket.close(code=NOT_ALLOWED, message=b"this view opens with its link")
-            return socket
-        viewer = Viewer(socket, self._picture, steers=role.steers, wish=self._steering.hear, drawn=self._drawn)
+        scheme, _, host = request.headers.get("Origin", "").partition("://")
+        own_page = scheme in ("http", "https") and host == request.host
+        await live.prepare(request)
+        if role is None or not own_page or (not role.steers and len(self._viewers) >= MOST_VIEWERS):
+            await live.close(code=NOT_ALLOWED, message=b"this view opens with its link")
+            return live
+        viewer = Viewer(live, self._picture, steers=role.steers, wish=self._steering.hear, drawn=self._drawn)
         self._viewers.add(viewer)
         try:
             viewer.tell(self._steering.scene() | {"steer": viewer.steers})
@@ -210,19 +221,17 @@ class ViewServer:
             await viewer.run()
         finally:
             self._viewers.discard(viewer)
-        return socket
+        return live
 
     def _role(self, request: web.Request) -> None:
         if self._admission.role(request.cookies.get(self._cookie)) is None:
             raise web.HTTPUnauthorized(text=REFUSED, headers=HEADERS)
 
     def _check_host(self, request: web.Request) -> None:
-        """Refuse requests for another name: a page elsewhere may have had its name resolved to this machine."""
+        """Where only this machine is served, refuse requests for another name: a page elsewhere may have had its name
+        resolved to this machine."""
         name = request.host.rsplit(":", 1)[0].strip("[]")
-        known = name in ("localhost", self._host)
-        with suppress(ValueError):
-            known = known or bool(ipaddress.ip_address(name))
-        if not known:
+        if self._is_loopback and name not in ("localhost", self._host) and not _is_loopback(name):
             raise web.HTTPForbidden(text="this view is not known by that name", headers=HEADERS)
 
     def _take_frames(self) -> None:
@@ -231,7 +240,9 @@ class ViewServer:
         while not self._closing.is_set():
             try:
                 frame = self._render.frame(version, FRAME_SECONDS)
-            except ArrasRayError:
+            except Exception as error:  # on Ray: whoever shows frames is being replaced
+                if not isinstance(error, ArrasRayError):
+                    self._note(f"the picture could not be fetched: {error}")
                 self._closing.wait(FRAME_SECONDS)
                 continue
             if frame is None:
@@ -283,6 +294,12 @@ class ViewServer:
         """Something to tell every viewer."""
         if text not in self._notes:
             self._notes = [*self._notes[-20:], text]
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
 
 
 async def _no_icon(request: web.Request) -> web.Response:

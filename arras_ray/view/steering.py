@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -23,6 +22,11 @@ SHOWN_SECONDS = 0.3
 STEERED = ("CAMERA", "LIGHT")
 """Viewers may set attributes of these, of"""
 STEERED_TYPES = ("bool", "int", "float", "double", "rgb", "vec2f", "vec3f")
+
+PLAYING = ("rendering", "paused", "stopped")
+
+LARGEST = 3e38
+"""Floats of scenes have 32 bits."""
 
 DIVISORS = (1, 2, 3, 4, 5)
 """Of the picture's sides: 100, 50, 33, 25 and 20 %."""
@@ -66,7 +70,8 @@ class Steering:
         self._camera = camera
         self._initial = camera.get("node_xform").ravel().tolist()
         self._options: dict[str, Any] = {}
-        self._again = False
+        self._state: str | None = None
+        """What the render is to do, if that was wished."""
         self._others = False
         """Other viewers have to know of the next edit."""
         self._wanted = asyncio.Event()
@@ -101,7 +106,7 @@ class Steering:
         elif kind == "set":
             self._set(wish.get("object"), wish.get("attribute"), wish.get("value"))
         elif kind == "play":
-            self._play(wish.get("state"))
+            self._state = _playing(wish.get("state"))
         elif kind == "scale" and wish.get("divisor") in DIVISORS:
             width, height = (max(1, side // int(wish["divisor"])) for side in self._size)
             self._options = {"width": width, "height": height}
@@ -117,36 +122,54 @@ class Steering:
         self._others = True
         self._wanted.set()
 
-    async def run(self, told: Callable[[], None]) -> None:
-        """Make edits as they are wished, for ever. told() is called after those that other viewers have to know."""
+    async def run(self, told: Callable[[], None], note: Callable[[str], None]) -> None:
+        """Make edits as they are wished, for ever. told() is called after those that other viewers have to know;
+        note(text) tells what went wrong."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
             others, self._others = self._others, False
-            sync_id = self._edit()
-            if sync_id is None:
+            try:
+                sync_id = await self._edit()
+                await self._play()
+            except Exception as error:  # the next wish may be a better one
+                note(f"the scene could not be changed: {error}")
                 continue
             if others:
                 told()
             deadline = time.monotonic() + SHOWN_SECONDS
-            while not self._picture.covered(sync_id, SHOWN_STRIDE) and time.monotonic() < deadline:
+            while sync_id is not None and not self._picture.covered(sync_id, SHOWN_STRIDE):
+                if time.monotonic() > deadline or self.playing != "rendering":
+                    break
                 await asyncio.sleep(0.002)
 
-    def _edit(self) -> int | None:
+    async def _edit(self) -> int | None:
         """Make one edit of all wishes so far; None if they change nothing."""
-        options, again = self._options, self._again
-        self._options, self._again = {}, False
+        again = self._state == "rendering" and self.playing == "stopped"
+        options, self._options = self._options, {}
         delta = self.context.delta()
         if not delta and not options and not again:
             return None
         payload = delta.to_rdlb() if delta else b""
-        sync_id = self._render.edit(payload, options)
         self.context.commit()
+        began = time.monotonic()
+        sync_id = await asyncio.to_thread(self._render.edit, payload, options)
         self.playing = "rendering"
-        self.edited_at[sync_id] = time.monotonic()
+        self.edited_at[sync_id] = began
         for old in sorted(self.edited_at)[:-16]:
             del self.edited_at[old]
         return sync_id
+
+    async def _play(self) -> None:
+        """Do what was wished of the render, after the edits that came before."""
+        state, self._state = self._state, None
+        if state is None or state == self.playing or (state == "paused" and self.playing == "stopped"):
+            return
+        if state == "stopped":
+            await asyncio.to_thread(self._render.stop)
+        else:
+            await asyncio.to_thread(self._render.pause, state == "paused")
+        self.playing = state
 
     def _set(self, name: Any, attribute: Any, value: Any) -> None:
         item = self.context[name] if isinstance(name, str) and name in self.context else None
@@ -162,20 +185,6 @@ class Steering:
         except ArrasRayError as error:
             raise MessageError(str(error)) from error
         self._others = True
-
-    def _play(self, state: Any) -> None:
-        if state == "rendering":
-            if self.playing == "stopped":
-                self._again = True
-            elif self.playing == "paused":
-                self._render.pause(False)
-        elif state == "paused" and self.playing == "rendering":
-            self._render.pause()
-        elif state == "stopped":
-            self._render.stop()
-        elif state not in ("paused", "stopped"):
-            raise MessageError(f"a render cannot be {str(state)[:100]}")
-        self.playing = str(state)
 
 
 def _value(item: SceneObject, attribute: str, otherwise: float) -> float:
@@ -193,6 +202,12 @@ def _matrix(numbers: Any) -> np.ndarray:
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether this is a number, or up to 16 of them, and none is NaN or infinite."""
+    """Whether this is a number, or up to 16 of them, and each fits into a float."""
     numbers = value if isinstance(value, list) else [value]
-    return 0 < len(numbers) <= 16 and all(isinstance(x, int | float) and math.isfinite(x) for x in numbers)
+    return 0 < len(numbers) <= 16 and all(isinstance(x, int | float) and -LARGEST <= x <= LARGEST for x in numbers)
+
+
+def _playing(state: Any) -> str:
+    if state not in PLAYING:
+        raise MessageError(f"a render cannot be {str(state)[:100]}")
+    return str(state)

@@ -24,7 +24,7 @@ BURST_BYTES = 5e6
 MOST_WHOLE = 32
 """Whole tiles of a frame, 1 MB: what waits behind it waits no longer than it takes to send."""
 
-WISHES_A_SECOND = 200
+WISHES_A_SECOND = 1000
 """Pages send one for each frame of the screen."""
 
 LONGEST_WISH = 4096
@@ -59,7 +59,7 @@ class Viewer:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send this as soon as it may; of each type only the newest."""
-        self._texts[message["type"]] = json.dumps(message, separators=(",", ":"))
+        self._texts[message["type"]] = json.dumps(message, separators=(",", ":"), allow_nan=False)
         self._news.set()
 
     def look(self) -> None:
@@ -81,23 +81,29 @@ class Viewer:
             if message.type is not WSMsgType.TEXT:
                 await self._socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text only")
                 return
-            now = time.monotonic()
-            if now - self._wishes_at > 1.0:
-                self._wishes, self._wishes_at = 0, now
-            self._wishes += 1
-            if self._wishes > WISHES_A_SECOND or len(message.data) > LONGEST_WISH:
-                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too much")
-                return
             try:
                 wish = json.loads(message.data)
                 if not isinstance(wish, dict):
                     raise MessageError("a message is a JSON object")
+                if self._is_too_much(wish):
+                    await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too much")
+                    return
                 self._take(wish)
-            except (ValueError, RecursionError):
+            except (ValueError, RecursionError, OverflowError):
                 await self._socket.close(code=WSCloseCode.INVALID_TEXT, message=b"no JSON")
                 return
             except MessageError as error:
                 self.tell({"type": "refused", "reason": error.message})
+
+    def _is_too_much(self, wish: dict[str, Any]) -> bool:
+        """Count what a page says of itself: it answers each frame, and no faster than those come."""
+        if wish.get("type") == "ack" and isinstance(wish.get("frame"), int) and wish["frame"] in self._under_way:
+            return False
+        now = time.monotonic()
+        if now - self._wishes_at > 1.0:
+            self._wishes, self._wishes_at = 0, now
+        self._wishes += 1
+        return self._wishes > WISHES_A_SECOND
 
     def _take(self, wish: dict[str, Any]) -> None:
         if wish.get("type") == "ack":
@@ -124,11 +130,12 @@ class Viewer:
         now = time.monotonic()
         earned = (now - self._allowed_at) * BYTES_A_SECOND
         self._allowance, self._allowed_at = min(BURST_BYTES, self._allowance + earned), now
-        most = min(MOST_WHOLE, int(self._allowance // WHOLE_TILE_BYTES))
+        most = max(0, min(MOST_WHOLE, int(self._allowance // WHOLE_TILE_BYTES)))
         frame = self._picture.message(self._sent, self._number + 1, most)
         if frame is None:
             if not most:  # there may be tiles that have to wait for their turn
-                asyncio.get_running_loop().call_later(WHOLE_TILE_BYTES / BYTES_A_SECOND, self._news.set)
+                wait = (WHOLE_TILE_BYTES - self._allowance) / BYTES_A_SECOND
+                asyncio.get_running_loop().call_later(wait, self._news.set)
             return
         self._number += 1
         self._under_way[self._number] = self._picture.sync_id

@@ -117,7 +117,7 @@ def test_frames_and_control_calls_are_answered_while_every_adding_thread_is_busy
 def test_frames_are_answered_in_pieces_that_make_the_whole(merge: Any) -> None:
     for first in range(0, N_TILES, 10):  # as leases do: a few tiles a part
         wait(merge.accept.remote([part(list(range(first, first + 10)), ones(10))]))
-    assert wait(merge.finish.remote("FINISHED")) is None
+    assert wait(merge.finish.remote("FINISHED", 1)) is None
     pieces: list[ProgressiveFrame] = []
     while not pieces or pieces[-1].status != "FINISHED":
         pieces.append(wait(merge.frame.remote(pieces[-1].version if pieces else 0, 0.0)))
@@ -163,7 +163,7 @@ def test_a_picture_is_answered_while_a_frame_is_waited_for(merge: Any) -> None:
     wait(merge.ping.remote())
     assert len(wait(merge.final.remote()).tiles) == 0
     assert ray.wait([waiting], timeout=0)[0] == []
-    wait(merge.finish.remote("CANCELLED"))
+    wait(merge.finish.remote("CANCELLED", 1))
     assert wait(waiting).status == "CANCELLED"
 
 
@@ -217,6 +217,8 @@ def test_another_scene_begins_an_empty_film_whose_frames_go_on_counting(merge: A
     assert later > version
     assert seen == {1: (8, 0.5)}
     wait(merge.show.remote(Picture(1, WIDTH, HEIGHT, SPP)))  # told late
+    wait(merge.finish.remote("FINISHED", 1))  # so is this
+    assert wait(merge.frame.remote(version, 0.0)).status == "STARTED"
     frame = wait(merge.final.remote())
     assert (frame.sync_id, frame.width, frame.height, frame.progress) == (2, 128, 64, 0.0)
 

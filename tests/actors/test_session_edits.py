@@ -108,6 +108,17 @@ def test_the_newest_scene_is_rendered_with_the_bits_of_one_loaded_so(
         np.testing.assert_array_equal(render.final(), alone(context))
 
 
+def test_every_scene_can_be_stopped(ray_here: Cluster, definition: SessionDefinition, context: SceneContext) -> None:
+    with started(ray_here, definition, context, ENDLESS) as render:
+        for radius in (0.4, 0.6, 0.8):
+            render.edit(changed(context, radius))
+            render.stop()  # also where it overtakes the edit
+            assert to_its_end(render).stage == "cancelled"
+        render.edit(b"", {"spp": OPTIONS["spp"]})
+        assert to_its_end(render).stage == "finished"
+        np.testing.assert_array_equal(render.final(), alone(context))
+
+
 def test_a_scene_that_cannot_be_drawn_is_told_and_the_next_one_counts(
     ray_here: Cluster, definition: SessionDefinition, context: SceneContext
 ) -> None:
@@ -116,6 +127,7 @@ def test_a_scene_that_cannot_be_drawn_is_told_and_the_next_one_counts(
         context["camera"].set("focal", 0.0)
         render.edit(context.delta().to_rdlb())
         until(lambda: any("focal 0" in text for text in render.status().warnings), "the warning")
+        assert to_its_end(render).stage == "cancelled"
         context.commit()
         context["camera"].set("focal", 25.0)
         render.edit(context.delta().to_rdlb())

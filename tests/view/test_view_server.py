@@ -187,6 +187,30 @@ def test_a_link_opens_once_and_only_its_own_cookie_is_let_in(server: ViewServer)
     run(test)
 
 
+def test_who_steers_does_not_become_a_watcher(server: ViewServer) -> None:
+    async def test() -> None:
+        async with browser() as session:
+            await session.get(server.link)
+            await session.get(server.watch_link)
+            async with session.ws_connect(f"{server.address}live", headers={"Origin": origin(server)}) as live:
+                page = Page(live)
+                await page.until(lambda: bool(page.scenes))
+                assert page.scenes[0]["steer"] is True
+
+    run(test)
+
+
+def test_a_proxy_with_tls_may_stand_before_it(server: ViewServer) -> None:
+    async def test() -> None:
+        async with browser() as session:
+            await session.get(server.link)
+            headers = {"Origin": origin(server).replace("http:", "https:")}
+            async with session.ws_connect(f"{server.address}live", headers=headers) as live:
+                await Page(live).whole()
+
+    run(test)
+
+
 def test_two_views_may_be_open_in_one_browser(server: ViewServer, render: LocalView) -> None:
     async def test() -> None:
         with ViewServer(render, balls().context) as other:
@@ -266,6 +290,7 @@ def test_the_picture_gets_smaller_and_stops_and_goes_on(server: ViewServer, rend
             assert page.rgba.shape == (35, 75, 4)
             await page.say(type="play", state="stopped")
             await page.until(lambda: page.status["playing"] == "stopped")
+            await page.say(type="play", state="paused")  # which it is, and more
             await page.say(type="play", state="rendering")
             await page.whole(3)
             await page.say(type="play", state="paused")
@@ -284,6 +309,8 @@ def test_the_picture_gets_smaller_and_stops_and_goes_on(server: ViewServer, rend
         {"type": "set", "object": "ball", "attribute": "radius", "value": 1.0},
         {"type": "set", "object": "panel", "attribute": "texture", "value": "/etc/passwd"},
         {"type": "set", "object": "panel", "attribute": "color", "value": [1.0, 2.0]},
+        {"type": "set", "object": "panel", "attribute": "width", "value": 10**400},
+        {"type": "set", "object": "panel", "attribute": "color", "value": [1e300, 0.0, 0.0]},
         {"type": "set", "object": "panel", "attribute": "color", "value": {"r": 1}},
         {"type": "set", "object": ["panel"], "attribute": "color", "value": 1},
         {"type": "play", "state": "backwards"},
@@ -343,7 +370,7 @@ def test_a_hostile_page_loses_its_own_socket_and_nothing_else(server: ViewServer
 def test_endless_messages_close_a_page(server: ViewServer) -> None:
     async def test() -> None:
         async with opened(server) as page:
-            for _ in range(300):
+            for _ in range(1500):
                 await page.say(type="ack", frame=10**9)
             while (await page.live.receive()).type is not aiohttp.WSMsgType.CLOSE:
                 pass

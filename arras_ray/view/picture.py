@@ -51,6 +51,12 @@ class LivePicture:
         """Whether all of it is known of this scene, or a newer one, at least every `stride` pixels."""
         return self.sync_id > sync_id or (self.sync_id == sync_id and int(self._strides.max()) <= stride)
 
+    @property
+    def level(self) -> tuple[int, int]:
+        """How much is known of all of it: the newest sync_id, and the coarsest stride of a tile, NOTHING at first."""
+        with self._lock:
+            return self.sync_id, int(self._strides.max())
+
     def message(self, sent: SentTiles, number: int, max_whole: int) -> bytes | None:
         """A frame of what a viewer lacks, as it travels; None if that is nothing. Remembered in `sent` as sent.
 

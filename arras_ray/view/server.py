@@ -213,7 +213,14 @@ class ViewServer:
         if role is None or not own_page or (not role.steers and len(self._viewers) >= MOST_VIEWERS):
             await live.close(code=NOT_ALLOWED, message=b"this view opens with its link")
             return live
-        viewer = Viewer(live, self._picture, steers=role.steers, wish=self._steering.hear, drawn=self._drawn)
+        viewer = Viewer(
+            live,
+            self._picture,
+            steers=role.steers,
+            wish=self._steering.hear,
+            drawn=self._drawn,
+            moves=lambda: self._steering.moves,
+        )
         self._viewers.add(viewer)
         try:
             viewer.tell(self._steering.scene() | {"steer": viewer.steers})

@@ -8,14 +8,17 @@ from typing import Any
 
 from arras_ray.errors import ArrasRayError
 
+BEAT_SECONDS = 3.0
+"""An mcrt whose processor time is the same for so long uses none."""
+
 
 class StatusRows:
     """Asks a render how it stands. For one thread at a time."""
 
     def __init__(self, render: Any) -> None:
         self._render = render
-        self._cpu: dict[str, tuple[float, float]] = {}
-        """Of each mcrt: when it was asked, and its seconds of processor time then."""
+        self._cpu: dict[str, tuple[float, float, int | None]] = {}
+        """Of each mcrt: when it was asked, its seconds of processor time then, and what that came to in percent."""
 
     def status(self) -> dict[str, Any]:
         """Stage, progress, samples, rate and the mcrts' rows; cpu in percent, memory in bytes, or None."""
@@ -50,11 +53,15 @@ class StatusRows:
             "error": status.error,
         }
 
-    def _cpu_of(self, name: str, usage: dict[str, tuple[float, int]]) -> float | None:
+    def _cpu_of(self, name: str, usage: dict[str, tuple[float, int]]) -> int | None:
         """Percent of a processor that an mcrt used since it was asked last."""
         if name not in usage:
             return None
         now, seconds = time.monotonic(), usage[name][0]
-        asked_at, before = self._cpu.get(name, (now, seconds))
-        self._cpu[name] = now, seconds
-        return round(100.0 * (seconds - before) / (now - asked_at)) if now - asked_at > 0.1 else None
+        asked_at, before, percent = self._cpu.get(name, (now, seconds, None))
+        if seconds == before and now - asked_at < BEAT_SECONDS:  # what is told is as old as the last heartbeat
+            self._cpu[name] = asked_at, before, percent
+            return percent
+        percent = round(100.0 * (seconds - before) / (now - asked_at))
+        self._cpu[name] = now, seconds, percent
+        return percent

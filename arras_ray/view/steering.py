@@ -23,6 +23,8 @@ STEERED = ("CAMERA", "LIGHT")
 """Viewers may set attributes of these, of"""
 STEERED_TYPES = ("bool", "int", "float", "double", "rgb", "vec2f", "vec3f")
 
+MOVING_SECONDS = 0.4
+
 PLAYING = ("rendering", "paused", "stopped")
 
 LARGEST = 3e38
@@ -76,6 +78,12 @@ class Steering:
         """Other viewers have to know of the next edit."""
         self._wanted = asyncio.Event()
         context.commit()
+
+    @property
+    def moves(self) -> bool:
+        """Whether one edit follows another, as when the camera is dragged."""
+        latest = list(self.edited_at.values())[-2:]
+        return len(latest) == 2 and latest[1] - latest[0] < MOVING_SECONDS
 
     def scene(self) -> dict[str, Any]:
         """What a page has to know of the scene."""

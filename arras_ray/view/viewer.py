@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from arras_ray.errors import MessageError
+from arras_ray.previews import STRIDES
 from arras_ray.view.picture import WHOLE_TILE_BYTES, LivePicture, SentTiles
 
 WINDOW = 2
@@ -24,6 +25,13 @@ BURST_BYTES = 5e6
 MOST_WHOLE = 32
 """Whole tiles of a frame, 1 MB: what waits behind it waits no longer than it takes to send."""
 
+COARSEST, SMOOTH, *_ = STRIDES
+"""Strides at which a picture is first seen: after a single edit, and while it moves, when one frame for each scene is
+enough."""
+
+PATIENCE_SECONDS = 0.1
+"""So long a frame waits for the whole picture to be a step finer: drawing one costs a page more than sending it."""
+
 WISHES_A_SECOND = 1000
 """Pages send one for each frame of the screen."""
 
@@ -32,7 +40,8 @@ LONGEST_WISH = 4096
 
 
 class Viewer:
-    """A viewer behind a web socket. steers: it may send wishes; wish(message) raises MessageError for bad ones."""
+    """A viewer behind a web socket. steers: it may send wishes; wish(message) raises MessageError for bad ones.
+    drawn(sync_id): it has drawn a frame. moves(): whether the scene changes without a pause."""
 
     def __init__(
         self,
@@ -42,12 +51,14 @@ class Viewer:
         steers: bool,
         wish: Callable[[dict[str, Any]], None],
         drawn: Callable[[int], None],
+        moves: Callable[[], bool],
     ) -> None:
         self.steers = steers
         self._socket = socket
         self._picture = picture
         self._wish = wish
         self._drawn = drawn
+        self._moves = moves
         self._news = asyncio.Event()
         self._texts: dict[str, str] = {}
         self._sent = SentTiles()
@@ -56,6 +67,7 @@ class Viewer:
         """sync_id of frames that were not drawn yet, by number."""
         self._allowance, self._allowed_at = BURST_BYTES, time.monotonic()
         self._wishes, self._wishes_at = 0, 0.0
+        self._level, self._sent_at = (-1, 0), 0.0
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send this as soon as it may; of each type only the newest."""
@@ -128,6 +140,11 @@ class Viewer:
 
     async def _send_frame(self) -> None:
         now = time.monotonic()
+        level = self._picture.level
+        finer = level != self._level and level[1] <= (SMOOTH if self._moves() else COARSEST)
+        if not finer and level[1] > 1 and now - self._sent_at < PATIENCE_SECONDS:
+            asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._news.set)
+            return
         earned = (now - self._allowed_at) * BYTES_A_SECOND
         self._allowance, self._allowed_at = min(BURST_BYTES, self._allowance + earned), now
         most = max(0, min(MOST_WHOLE, int(self._allowance // WHOLE_TILE_BYTES)))
@@ -138,6 +155,7 @@ class Viewer:
                 asyncio.get_running_loop().call_later(wait, self._news.set)
             return
         self._number += 1
+        self._level, self._sent_at = level, now
         self._under_way[self._number] = self._picture.sync_id
         self._allowance -= len(frame)
         await self._socket.send_bytes(frame)

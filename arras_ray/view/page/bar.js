@@ -1,7 +1,12 @@
 // The status bar: what the server says of the render, and what the page knows of itself.
 
 const element = (id) => document.getElementById(id);
-const show = (id, text) => (element(id).textContent = text);
+
+function show(id, text) {
+  const shown = element(id);
+  // The same text again would have the page laid out again.
+  if (shown.textContent !== text) shown.textContent = text;
+}
 
 const STEPS = [[1e9, "G"], [1e6, "M"], [1e3, "k"]];
 

@@ -20,6 +20,8 @@ import { Viewport } from "./viewport.js";
 // A tick that came late, as after a pause of the browser, does not fling the camera away.
 const LONGEST_STEP = 0.1;
 const FIRST_STEP = 1 / 60;
+// Nobody reads figures faster, and each change of them has the page painted. In ms.
+const BETWEEN_METERS = 250;
 
 const canvas = document.getElementById("picture");
 const picture = new Picture();
@@ -41,6 +43,7 @@ let scheduled = false;
 /** Whether the canvas has to be drawn anew. */
 let stale = false;
 let flyingSince = null;
+let metersShown = 0;
 let screen = null;
 
 const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`;
@@ -134,7 +137,10 @@ function draw() {
 }
 
 function showMeters() {
-  bar.showMeters(frameRate.at(performance.now()), meter.latencies.at(-1));
+  const now = performance.now();
+  if (now - metersShown < BETWEEN_METERS) return;
+  metersShown = now;
+  bar.showMeters(frameRate.at(now), meter.latencies.at(-1));
 }
 
 function inspect() {

@@ -11,6 +11,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Tests that only compute have what those with Ray leave of the processors.
+settings.register_profile("without a clock", deadline=None)
+settings.load_profile("without a clock")
 
 HERE = Path(__file__).parent
 MAY_START_RAY = (HERE / "actors", HERE / "cli" / "ray")

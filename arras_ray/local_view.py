@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from arras_ray.edits import kept
 from arras_ray.film import Film
 from arras_ray.ledger import Ledger
 from arras_ray.local_render import FRAME_STATUS, MCRT, own_usage
@@ -83,13 +84,19 @@ class LocalView:
         """What the render failed of."""
         return self._error
 
-    def edit(self, delta: bytes, options: Mapping[str, Any] | None = None) -> int:
+    def edit(
+        self,
+        delta: bytes,
+        options: Mapping[str, Any] | None = None,
+        sync_id: int = 0,
+        sets: frozenset[tuple[str, str]] = frozenset(),
+    ) -> int:
         """Change the scene, as SessionRender.edit does."""
         with self._changed:
             known = {"width": self.width, "height": self.height, "spp": self.spp}
             self._options = known | self._options | dict(options or {})
-            self.sync_id += 1
-            self._edits.append(RDLMessage(self.sync_id, delta, delta=True, options=self._options))
+            self.sync_id = max(sync_id, self.sync_id + 1)
+            self._edits = kept(self._edits, RDLMessage(self.sync_id, delta, True, self._options, sets))
             self._paused = False
             self._word[0] = 1
             self._changed.notify_all()

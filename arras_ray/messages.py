@@ -42,6 +42,8 @@ class RDLMessage:
     """Overrides of the command line: width, height (pixels), spp (samples a pixel in all), seed. Of a delta also
     region: raster pixels (left, bottom, right, top), the last two not included, from the bottom left; only tiles that
     it touches are rendered; None is all."""
+    sets: frozenset[tuple[str, str]] = frozenset()
+    """Of a delta that makes no objects, if it is known: the (object, attribute) pairs it sets."""
 
 
 @dataclass(frozen=True)

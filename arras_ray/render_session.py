@@ -113,7 +113,7 @@ class RenderSession(Session):
             elif self._edits is not None:
                 self._edits.append(message)
             else:
-                self._render.edit(message.payload, message.options, message.sync_id)
+                self._render.edit(message.payload, message.options, message.sync_id, message.sets)
 
     def _shutdown(self) -> None:
         self._over.set()
@@ -156,7 +156,7 @@ class RenderSession(Session):
                 self._render.begin(state)
                 with self._sending:
                     for message in self._edits or ():
-                        self._render.edit(message.payload, message.options, message.sync_id)
+                        self._render.edit(message.payload, message.options, message.sync_id, message.sets)
                     self._edits = None
                 return True
         return False

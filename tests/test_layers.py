@@ -30,6 +30,7 @@ LINES: tuple[tuple[str, ...], ...] = (
         "pace",
         "film",
         "previews",
+        "edits",
         "frame_receiver",
     ),
     ("kernels",),

@@ -13,6 +13,7 @@ from arras_ray.actors.handshake import Kept, Loaded, Picture
 from arras_ray.actors.reasons import ended, sentence
 from arras_ray.actors.roster import COMPILING, LOADING, READY, STARTING, Member, Roster
 from arras_ray.actors.saves import Saves
+from arras_ray.edits import kept
 from arras_ray.errors import ArrasRayError, ComputationError
 from arras_ray.messages import RDLMessage
 
@@ -43,7 +44,7 @@ class Wiring:
     begun_at: float | None = None
     """When the first lease was given, as far as this supervisor knows."""
     edits: list[RDLMessage] = field(default_factory=list)
-    """What was changed since, oldest first."""
+    """What was changed since and still counts, oldest first."""
     _editing: threading.Lock = field(default_factory=threading.Lock)
 
     def arrange(self) -> None:
@@ -83,7 +84,8 @@ class Wiring:
             new = [message for message in messages if message.sync_id > self.sync_id]
             if not new or self.loaded is None or after > self.sync_id:
                 return
-            self.edits += new
+            for message in new:
+                self.edits = kept(self.edits, message)
         members = list(self.roster.members.values())
         for member in sorted(members, key=lambda m: ("dispatch", "merge", "mcrt").index(m.kind), reverse=True):
             self._show(member)

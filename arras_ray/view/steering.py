@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,7 +40,13 @@ class ViewRender(Protocol):
     @property
     def sync_id(self) -> int: ...
 
-    def edit(self, delta: bytes, options: dict[str, Any] | None = None) -> int:
+    def edit(
+        self,
+        delta: bytes,
+        options: Mapping[str, Any] | None = None,
+        sync_id: int = 0,
+        sets: frozenset[tuple[str, str]] = frozenset(),
+    ) -> int:
         """Change the scene; the sync_id of the frames that show it."""
 
     def pause(self, paused: bool = True) -> None:
@@ -159,9 +165,11 @@ class Steering:
         if not delta and not options and not again:
             return None
         payload = delta.to_rdlb() if delta else b""
+        sets = frozenset((name, attribute) for name, attributes in delta.attributes.items() for attribute in attributes)
+        sets = frozenset() if self.context.new_objects else sets
         self.context.commit()
         began = time.monotonic()
-        sync_id = await asyncio.to_thread(self._render.edit, payload, options)
+        sync_id = await asyncio.to_thread(self._render.edit, payload, options, 0, sets)
         self.playing = "rendering"
         self.edited_at[sync_id] = began
         for old in sorted(self.edited_at)[:-16]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_engine import Stage
-from size_of_ray import CPUS, MEMORY
+from size_of_ray import CPUS, MEMORY, STORE
 
 from arras_ray.actors import cluster
 from arras_ray.session.definition import SessionDefinition, load_definition, parse_definition
@@ -55,10 +55,12 @@ def first_ray() -> None:
 
 @pytest.fixture(scope="module")
 def ray_here(home: Path) -> Iterator[cluster.Cluster]:
-    """An embedded Ray for a module's tests."""
-    with cluster.connect("local", cpus=CPUS, memory=MEMORY) as connected:
-        _embedded.append(connected.address)
-        yield connected
+    """An embedded Ray for a module's tests. Two queues of a session that are full fit into its store."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "OBJECT_STORE_BYTES", STORE)
+        with cluster.connect("local", cpus=CPUS, memory=MEMORY) as connected:
+            _embedded.append(connected.address)
+            yield connected
 
 
 @pytest.fixture

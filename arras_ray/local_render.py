@@ -123,7 +123,7 @@ class LocalRender:
     def status(self) -> RenderStatus:
         """Where the render stands."""
         with self._changed:
-            seconds = self._seconds()
+            seconds = seconds_of(self._ledger, self._stage == "rendering")
             rate = (self._ledger.samples - self._earlier_samples) / seconds if seconds > 0 else 0.0
             node = socket.gethostname()
             (row,) = self._ledger.rows()
@@ -170,15 +170,7 @@ class LocalRender:
     def where(self) -> list[dict[str, Any]]:
         """One row: this process."""
         (row,) = self._ledger.rows()
-        return [
-            {
-                "computation": MCRT,
-                "node": socket.gethostname(),
-                "pid": os.getpid(),
-                "threads": self._threads,
-                "samples": row.samples,
-            }
-        ]
+        return [own_place(self._threads, row.samples)]
 
     def usage(self) -> dict[str, tuple[float, int]]:
         """Seconds of processor time and bytes of memory of each mcrt, by name."""
@@ -230,13 +222,14 @@ class LocalRender:
             self._ledger.stop()
             self._cancel[0] = 1
 
-    def _seconds(self) -> float:
-        """Seconds from the first lease to now, or to the last acceptance when it is over."""
-        began = self._ledger.first_lease_at
-        if began is None:
-            return 0.0
-        ended = time.monotonic() if self._stage == "rendering" else self._ledger.last_accept_at
-        return (ended or began) - began
+
+def seconds_of(ledger: Ledger, renders: bool) -> float:
+    """Seconds from the first lease to now, or to the last acceptance where nothing renders any more."""
+    began = ledger.first_lease_at
+    if began is None:
+        return 0.0
+    ended = time.monotonic() if renders else ledger.last_accept_at
+    return (ended or began) - began
 
 
 def own_usage() -> tuple[float, int]:
@@ -246,3 +239,14 @@ def own_usage() -> tuple[float, int]:
     process = psutil.Process()
     times = process.cpu_times()
     return times.user + times.system, process.memory_info().rss
+
+
+def own_place(threads: int, samples: int) -> dict[str, Any]:
+    """Where the only mcrt runs: this process."""
+    return {
+        "computation": MCRT,
+        "node": socket.gethostname(),
+        "pid": os.getpid(),
+        "threads": threads,
+        "samples": samples,
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -15,7 +14,7 @@ import numpy as np
 from arras_ray.edits import kept
 from arras_ray.film import Film
 from arras_ray.ledger import Ledger
-from arras_ray.local_render import FRAME_STATUS, MCRT, own_usage
+from arras_ray.local_render import FRAME_STATUS, MCRT, own_place, own_usage, seconds_of
 from arras_ray.messages import (
     CoarseTiles,
     FilmState,
@@ -123,7 +122,8 @@ class LocalView:
     def status(self) -> RenderStatus:
         """Where the render stands."""
         with self._changed:
-            ledger, seconds = self._ledger, self._seconds()
+            ledger = self._ledger
+            seconds = seconds_of(ledger, self._stage == "rendering")
             rate = ledger.samples / seconds if seconds > 0 else 0.0
             (row,) = ledger.rows()
             state = "rendering" if self._stage == "rendering" and not self._paused else "ready"
@@ -156,16 +156,7 @@ class LocalView:
 
     def where(self) -> list[dict[str, Any]]:
         """One row: this process."""
-        row = self.status().mcrts[0]
-        return [
-            {
-                "computation": MCRT,
-                "node": row.node,
-                "pid": os.getpid(),
-                "threads": row.threads,
-                "samples": row.samples,
-            }
-        ]
+        return [own_place(self._threads, self.status().samples)]
 
     def stop(self) -> None:
         """Render nothing more until the next edit; what was rendered stays."""
@@ -281,11 +272,3 @@ class LocalView:
     def _warn(self, text: str) -> None:
         if text not in self._warnings:
             self._warnings.append(text)
-
-    def _seconds(self) -> float:
-        """Seconds from the first lease to now, or to the last acceptance when it is over."""
-        began = self._ledger.first_lease_at
-        if began is None:
-            return 0.0
-        ended = time.monotonic() if self._stage == "rendering" else self._ledger.last_accept_at
-        return (ended or began) - began

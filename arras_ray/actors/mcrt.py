@@ -145,7 +145,8 @@ class Mcrt:
             for shard, part in self._split(whole):
                 self._parts.send(shard, part)
         not_done = np.setdiff1d(lease.units["id"], done["id"])
-        return LeaseEnd(lease.lease_id, np.setdiff1d(not_done, [unit for unit, _ in failed]), failed)
+        unfinished = np.setdiff1d(not_done, [unit for unit, _ in failed])
+        return LeaseEnd(lease.lease_id, unfinished, failed, warnings=self._warnings)
 
     def cancel(self, sync_id: int) -> None:
         """Stop rendering leases up to `sync_id`, the running one included; its finished units are kept."""

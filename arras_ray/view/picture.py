@@ -28,11 +28,6 @@ class LivePicture:
         self.sync_id = -1
         self._clear(width, height)
 
-    @property
-    def version(self) -> int:
-        """Rises with every change."""
-        return self._version
-
     def take(self, frame: ProgressiveFrame) -> bool:
         """Take a frame in; False for one of a scene that is no more. One of a newer scene begins an empty picture."""
         with self._lock:

@@ -172,7 +172,7 @@ class ViewServer:
             asyncio.create_task(self._tell_status()),
         ]
         if self._files is not None:
-            tasks.append(asyncio.create_task(self._files.watch(self._file_saved, self._note)))
+            tasks.append(asyncio.create_task(self._files.watch(self._steering.apply, self._note)))
         await self._stop.wait()
         for task in tasks:
             task.cancel()
@@ -293,9 +293,6 @@ class ViewServer:
         if sync_id > self._seen_sync and edited_at is not None:
             self._latency = round((time.monotonic() - edited_at) * 1000.0, 1)
         self._seen_sync = max(self._seen_sync, sync_id)
-
-    def _file_saved(self, delta: bytes) -> None:
-        self._steering.apply(delta)
 
     def _note(self, text: str) -> None:
         """Something to tell every viewer."""

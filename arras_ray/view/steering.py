@@ -37,9 +37,6 @@ DIVISORS = (1, 2, 3, 4, 5)
 class ViewRender(Protocol):
     """A render that is looked at: LocalView in this process or SessionRender on Ray."""
 
-    @property
-    def sync_id(self) -> int: ...
-
     def edit(
         self,
         delta: bytes,
@@ -59,7 +56,7 @@ class ViewRender(Protocol):
 class Steering:
     """Turns wishes into edits, one after the other. For one event loop; `run` is its task.
 
-    context: the scene as it was sent. shown: set whenever the picture has changed.
+    context: the scene as it was sent. size: of the whole picture, pixels. Afterwards context is the scene as it is now.
     """
 
     def __init__(

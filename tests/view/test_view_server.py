@@ -328,7 +328,8 @@ def test_wishes_without_sense_are_refused_and_change_nothing(server: ViewServer,
             await page.say(**wish)
             await page.until(lambda: bool(page.refusals))
             await page.say(type="scale", divisor=2)
-            await page.whole(2)  # and it was the first edit
+            await page.whole(2)
+            assert page.sync_id == 2  # it was the first edit
 
     run(test)
 

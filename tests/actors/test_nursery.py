@@ -87,8 +87,12 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     with tempfile.TemporaryDirectory(prefix="ar-", dir="/tmp") as folder:  # sockets have short names
         node = Node(Path(folder))
         monkeypatch.setenv("RAY_RAYLET_PID", str(node.raylet.pid))
+        # A connection that asks for SIGIO sends it until it is closed, also when the nursery closes its end; parents
+        # block it.
+        before = signal.signal(signal.SIGIO, signal.SIG_IGN)
         yield node
         node.close()
+        signal.signal(signal.SIGIO, before)
 
 
 def until(condition: Callable[[], Any]) -> Any:
@@ -101,12 +105,8 @@ def until(condition: Callable[[], Any]) -> Any:
 
 def ended(worker: Worker) -> int:
     """How it ended: its exit code, or minus its signal."""
-    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
-    try:
-        worker.signal_end()
-        (status,) = until(lambda: [found] if (found := worker.status()) is not None else [])
-    finally:
-        signal.signal(signal.SIGIO, before)
+    worker.signal_end()
+    (status,) = until(lambda: [found] if (found := worker.status()) is not None else [])
     return os.waitstatus_to_exitcode(status)
 
 

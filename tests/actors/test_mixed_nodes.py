@@ -57,7 +57,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def join(first_ray: None, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Join]:
+def join(first_ray: None, home: Path, ray_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Join]:
     """A cluster of a head, a node like it, and one with other variables."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     head: dict[str, Any] = {"num_cpus": 0, "memory": 10 * MB, "object_store_memory": STORE, "include_dashboard": False}

@@ -72,7 +72,7 @@ class Farm:
 
 
 @pytest.fixture
-def farm(first_ray: None, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Farm]:
+def farm(first_ray: None, home: Path, ray_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Farm]:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     head = {"num_cpus": 0, "memory": HEAD, "object_store_memory": STORE, "include_dashboard": False}
     nodes = Nodes(initialize_head=True, head_node_args=head)

@@ -16,8 +16,11 @@ from arras_ray.session.placement import Placed
 from arras_ray.session.shares import Held
 
 REMOVED, CREATED = "REMOVED", "CREATED"
+COMING = ("PENDING", "PREPARED")
+"""Of groups that were asked for a moment ago."""
 
 GONE_SECONDS = 3.0
+COMING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,22 @@ def make(name: str, placed: Sequence[Placed]) -> tuple[Any, list[Place]]:
     return group, [Place(group, i, p.node.id, p.cores, p.memory) for i, p in enumerate(placed)]
 
 
+def find_settled(session: str) -> dict[str, list[Place]]:
+    """The same as `find`, once those that were just asked for are there, or have not come in time."""
+    deadline = time.monotonic() + COMING_SECONDS
+    while any(_is_of(row, session) and row["state"] in COMING for row in _table()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return find(session)
+
+
 def find(session: str) -> dict[str, list[Place]]:
-    """The groups a session has, by name."""
+    """The groups a session has, by name. A bundle without a node has none yet, or has lost it."""
     from ray._raylet import PlacementGroupID
     from ray.util.placement_group import PlacementGroup
 
     found: dict[str, list[Place]] = {}
     for row in _table():
-        if row["state"] == REMOVED or not (row["name"] == session or row["name"].startswith(f"{session}/")):
+        if row["state"] == REMOVED or not _is_of(row, session):
             continue
         group = PlacementGroup(PlacementGroupID.from_hex(row["placement_group_id"]))
         bundles, nodes = row["bundles"], row["bundles_to_node_id"]
@@ -93,6 +104,10 @@ def remove_now(session: str) -> None:
     deadline = time.monotonic() + GONE_SECONDS
     while find(session) and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+def _is_of(row: dict[str, Any], session: str) -> bool:
+    return bool(row["name"] == session or row["name"].startswith(f"{session}/"))
 
 
 def _table() -> list[dict[str, Any]]:

@@ -198,7 +198,7 @@ class Roster:
         """Take over what an earlier supervisor has made; False if there is no group yet, or only half of one."""
         import ray
 
-        found = groups.find(self.session)
+        found = groups.find_settled(self.session)
         first = found.pop(self.session, [])
         placed = [c for c in self._first if c.kind != "mcrt"]
         for computation in [c for c in reversed(placed) if c.array_min]:

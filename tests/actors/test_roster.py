@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+import ray
 from session_stage import nothing_is_left
-from waiting import until
+from waiting import PATIENCE, until
 
 from arras_ray.actors import groups
+from arras_ray.actors import roster as actors_roster
 from arras_ray.actors.cluster import Cluster
+from arras_ray.actors.nodes import nodes
 from arras_ray.actors.roster import Roster
 from arras_ray.session.definition import SessionDefinition
 
@@ -51,6 +56,27 @@ def test_places_are_found_again_when_nobody_is_where_it_began(roster: Roster, de
         if member.kind != "mcrt":
             roster.find_place(member)
     assert SESSION not in groups.find(SESSION)  # nobody was left in it
+    assert places(again(definition)) == places(roster)
+
+
+def test_a_place_that_is_still_coming_is_waited_for(
+    roster: Roster, definition: SessionDefinition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    mcrt = roster.mcrts[0]
+    assert mcrt.place is not None
+    cores = mcrt.place.cores
+    roster.give_back(mcrt)
+    until(lambda: len(groups.find(SESSION)) == 2, "its group to be gone")
+    until(lambda: ray.available_resources().get("CPU") == cores, "its cores to be free")
+    there = nodes()
+    in_the_way = placement_group([{"CPU": cores}])
+    assert in_the_way.wait(PATIENCE)
+    monkeypatch.setattr(actors_roster, "nodes", lambda: there)  # as if somebody else had been quicker
+    roster.find_place(mcrt)
+    waited = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: remove_placement_group(in_the_way))
+    monkeypatch.setattr(groups, "time", waited)
     assert places(again(definition)) == places(roster)
 
 

@@ -234,6 +234,10 @@ def _floats(text: bytes, count: int) -> np.ndarray | None:
 def _parse(text: bytes, dtype: np.dtype[Any], count: int) -> np.ndarray | None:
     if text.count(b"+") != text.count(b"e+") + text.count(b"E+"):
         return None
+    last = text.rstrip(b" \t\r\n")[-1:]
+    if not last.isdigit() and last != b".":
+        # numpy takes an end without a number for one
+        return None
     with warnings.catch_warnings():
         # text that does not fit is an error to some releases of numpy and a warning to others
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -204,14 +204,19 @@ def test_what_does_not_fit_is_told_with_the_table_and_leaves_nothing(
     until(nothing_is_left, "the session to be gone")
 
 
-@pytest.mark.parametrize("settings", [("READY_SECONDS", "ASK_SECONDS"), ("SILENT_SECONDS",)])
+@pytest.mark.parametrize("settings", [("READY_SECONDS", "SILENT_SECONDS"), ("SILENT_SECONDS",)])
 def test_a_session_that_is_not_ready_in_time_leaves_nothing(
-    ray_here: Cluster, definition: SessionDefinition, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
+    ray_here: Cluster,
+    definition: SessionDefinition,
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: tuple[str, ...],
 ) -> None:
     for setting in settings:
         monkeypatch.setattr(client, setting, 0.0)
+    message = scene(stages=str(stage.folder), hold_from=0)  # it never gets through loading
     with pytest.raises(ReadyTimeout, match=r"was not ready in time: it is still (placing|loading)") as late:
-        render_session(definition, scene(), cluster=ray_here, num_mcrt=1, engine=ENGINE)
+        render_session(definition, message, cluster=ray_here, num_mcrt=1, engine=ENGINE)
     assert late.value.exit_code == 5
     until(nothing_is_left, "the session to be gone")
 

@@ -92,6 +92,9 @@ def lists(draw: st.DrawFn) -> str:
 @example("Vec3(1, 2, 3), Vec3(-0, 1e999, 9007199254740993),\n")
 @example("1, 9007199254740993, 2.5")
 @example("1,2,\n")
+@example("Vec2(0, )")
+@example("1, 2, -")
+@example("1, 2, ,")
 def test_a_list_is_what_lua_makes_of_it(text: str) -> None:
     source = f"""
         local list = {{{text}}}

@@ -7,10 +7,9 @@ under a temporary name in its folder and renamed, so that a picture that was the
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import stat
-import struct
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -99,19 +98,23 @@ def write_png(path: str | Path, picture: np.ndarray) -> None:
     W3C, Portable Network Graphics, third edition, 2025. Errors as in `write_exr`.
     """
     _check_shape(picture)
-    height, width = picture.shape[:2]
-    rows = np.zeros((height, 1 + 3 * width), "u1")  # each row begins with its filter, 0: none
-    rows[:, 1:] = to_8bit(picture[::-1, :, :3]).reshape(height, -1)
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),  # 8 bits, RGB
-        (b"sRGB", b"\0"),
-        (b"IDAT", zlib.compress(rows.tobytes(), 6)),
-        (b"IEND", b""),
-    )
-    with refusing(path), replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        for kind, data in chunks:
-            file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
+    from PIL import Image, PngImagePlugin  # slow to import
+
+    eight_bits = Image.fromarray(np.ascontiguousarray(to_8bit(picture[::-1, :, :3])))
+    info = PngImagePlugin.PngInfo()
+    info.add(b"sRGB", b"\0")
+    with refusing(path), replacing(path) as temporary:
+        eight_bits.save(temporary, "PNG", pnginfo=info)
+
+
+def jpeg(eight_bits: np.ndarray, quality: int) -> bytes:
+    """(height, width, 3) uint8 as a JPEG, the first row at the top. quality: 1 to 95. Blocks of 8 x 8 pixels are coded
+    each by itself, colours as finely as brightness."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(eight_bits).save(stream, "JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()
 
 
 def read_exr(path: str | Path) -> tuple[np.ndarray, dict[str, Any]]:

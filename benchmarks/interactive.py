@@ -3,7 +3,7 @@
     edit       camera and light edits, from the input in the page to the first frame that covers it at 1/8 resolution
     orbit      frames a second while the camera turns without a pause, that cover the picture at 1/4 resolution
     start      from the command to the first picture on the screen, Ray's start included, and --engine local
-    bytes      bytes a second to a page while 960x540 is refined, and when nothing changes
+    bytes      bytes a second to a page while 960x540 is refined, exact and as JPEG, and when nothing changes
     watchers   what 50 watchers cost the render, half of them acknowledging nothing
 
 Two mcrts on a Ray of their own, 960 x 540 pixels. --scene FILE for another scene than the Cornell box.
@@ -61,6 +61,13 @@ ORBIT = """
 """
 
 
+JPEG = """
+    const coding = document.getElementById("coding");
+    coding.value = "jpeg";
+    coding.dispatchEvent(new Event("change"));
+"""
+
+
 def edit(scene: Path, runs: int) -> dict[str, Any]:
     figures: dict[str, list[float]] = {"camera": [], "light": []}
     with viewing(scene, *RAY) as view, Browser() as browser:
@@ -104,8 +111,11 @@ def sent(scene: Path, seconds: float) -> dict[str, Any]:
     with viewing(scene, *RAY) as view, Browser() as browser:
         browser.open(view.steer)
         browser.until("window.arrasView.covered(1)")
-        for name in ("refining", "stopped"):
-            if name == "stopped":
+        for name in ("refining", "refining_jpeg", "stopped"):
+            if name == "refining_jpeg":
+                browser.run(JPEG)
+                time.sleep(1.0)
+            elif name == "stopped":
                 browser.run("document.querySelector('[data-play=stopped]').click()")
                 time.sleep(3.0)
             before = browser.get("bytes")

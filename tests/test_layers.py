@@ -58,7 +58,7 @@ THIRD_PARTY: tuple[set[str], ...] = (
     {"numpy"},
     {"numpy"},
     {"numpy", "numba", "llvmlite", "embreex", "psutil"},
-    {"numpy", "lupa", "OpenEXR"},
+    {"numpy", "lupa", "OpenEXR", "PIL"},
     {"numpy", "psutil", "llvmlite"},
     {"numpy", "psutil", "ray", "grpc"},
     {"numpy", "psutil", "ray", "grpc", "aiohttp"},

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from typing import Any
 
 import numpy as np
 
 from arras_ray.messages import TILE, ProgressiveFrame, tile_grid
+from arras_ray.view.coding import HALF, PictureNews, TileGroup
 
-HALF = np.dtype("<f2")
 LARGEST_HALF = 65504.0
 
 NOTHING = 1 << 30
@@ -52,34 +50,24 @@ class LivePicture:
         with self._lock:
             return self.sync_id, int(self._strides.max())
 
-    def message(self, sent: SentTiles, number: int, max_whole: int) -> bytes | None:
-        """A frame of what a viewer lacks, as it travels; None if that is nothing. Remembered in `sent` as sent.
+    def news(self, sent: SentTiles, max_whole: int) -> PictureNews:
+        """What a viewer lacks, remembered in `sent` as sent.
 
         Of whole tiles it has at most max_whole, those that have waited longest; coarse ones come first and all.
-        Layout: length of the header (uint32), the header in JSON, padded so that the pixels begin at a multiple of 8;
-        then the half floats R G B A of each tile of each group, rows from the bottom up. Little endian.
         """
         with self._lock:
             sent.follow(self.sync_id, len(self._strides))
+            news = PictureNews(self.sync_id, self.width, self.height, self._version)
             lacking = self._versions > sent.versions
-            groups: list[dict[str, Any]] = []
-            pixels: list[bytes] = []
             for stride in (8, 4, 2, 1):
                 tiles = np.flatnonzero(lacking & (self._strides == stride))
                 if stride == 1 and len(tiles) > max_whole:
                     tiles = tiles[np.argsort(sent.versions[tiles], kind="stable")[:max_whole]]
-                if not len(tiles):
-                    continue
-                sent.versions[tiles] = self._versions[tiles]
-                groups.append({"stride": stride, "tiles": tiles.tolist()})
-                pixels += [self._pixels[tile] for tile in tiles.tolist()]
-            size = {"width": self.width, "height": self.height}
-            head = {"frame": number, "sync_id": self.sync_id, **size, "groups": groups}
-        if not groups:
-            return None
-        header = json.dumps(head, separators=(",", ":")).encode()
-        header += b" " * (-(4 + len(header)) % 8)
-        return b"".join((len(header).to_bytes(4, "little"), header, *pixels))
+                if len(tiles):
+                    sent.versions[tiles] = self._versions[tiles]
+                    numbers = tiles.tolist()
+                    news.groups.append(TileGroup(stride, numbers, [self._pixels[tile] for tile in numbers]))
+            return news
 
     def _clear(self, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -102,6 +90,10 @@ class SentTiles:
     def __init__(self) -> None:
         self.versions = np.zeros(0, "i8")
         self._sync_id = -1
+
+    def forget(self) -> None:
+        """Everything is to be sent again."""
+        self.versions[:] = 0
 
     def follow(self, sync_id: int, n_tiles: int) -> None:
         """Forget what was sent of another scene."""

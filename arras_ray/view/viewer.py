@@ -13,6 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from arras_ray.errors import MessageError
 from arras_ray.previews import STRIDES
+from arras_ray.view.coding import LARGEST_EXPOSURE, Coding, HalfFloats, Jpeg
 from arras_ray.view.picture import WHOLE_TILE_BYTES, LivePicture, SentTiles
 
 WINDOW = 2
@@ -34,6 +35,8 @@ PATIENCE_SECONDS = 0.1
 
 WISHES_A_SECOND = 1000
 """Pages send one for each frame of the screen."""
+CODING_WISHES = 100
+"""What one for another coding counts as: the whole picture is sent again."""
 
 LONGEST_WISH = 4096
 """Bytes."""
@@ -62,6 +65,7 @@ class Viewer:
         self._news = asyncio.Event()
         self._texts: dict[str, str] = {}
         self._sent = SentTiles()
+        self._coding: Coding = HalfFloats()
         self._number = 0
         self._under_way: dict[int, int] = {}
         """sync_id of frames that were not drawn yet, by number."""
@@ -80,13 +84,16 @@ class Viewer:
 
     async def run(self) -> None:
         """Serve it until it leaves or has to."""
-        sending = asyncio.create_task(self._send())
+        parts = [asyncio.create_task(self._hear()), asyncio.create_task(self._send())]
         try:
-            await self._hear()
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sending.cancel()
-            with suppress(asyncio.CancelledError, ConnectionError, RuntimeError):
-                await sending
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+        with suppress(ConnectionError):
+            for part in done:
+                part.result()
 
     async def _hear(self) -> None:
         async for message in self._socket:
@@ -114,7 +121,7 @@ class Viewer:
         now = time.monotonic()
         if now - self._wishes_at > 1.0:
             self._wishes, self._wishes_at = 0, now
-        self._wishes += 1
+        self._wishes += CODING_WISHES if wish.get("type") == "coding" else 1
         return self._wishes > WISHES_A_SECOND
 
     def _take(self, wish: dict[str, Any]) -> None:
@@ -123,6 +130,10 @@ class Viewer:
             if sync_id is not None:
                 self._drawn(sync_id)
                 self._news.set()
+        elif wish.get("type") == "coding":
+            self._coding = _coding(wish)
+            self._sent.forget()
+            self._news.set()
         elif self.steers:
             self._wish(wish)
         else:
@@ -148,15 +159,31 @@ class Viewer:
         earned = (now - self._allowed_at) * BYTES_A_SECOND
         self._allowance, self._allowed_at = min(BURST_BYTES, self._allowance + earned), now
         most = max(0, min(MOST_WHOLE, int(self._allowance // WHOLE_TILE_BYTES)))
-        frame = self._picture.message(self._sent, self._number + 1, most)
-        if frame is None:
+        news = self._picture.news(self._sent, most)
+        if not news.groups:
             if not most:  # there may be tiles that have to wait for their turn
                 wait = (WHOLE_TILE_BYTES - self._allowance) / BYTES_A_SECOND
                 asyncio.get_running_loop().call_later(wait, self._news.set)
             return
         self._number += 1
         self._level, self._sent_at = level, now
-        self._under_way[self._number] = self._picture.sync_id
-        self._allowance -= len(frame)
+        self._under_way[self._number] = news.sync_id
+        self._allowance -= news.n_bytes
+        encode = self._coding.encode
+        if isinstance(self._coding, HalfFloats):
+            frame = encode(news, self._number)
+        else:  # while others are served
+            frame = await asyncio.to_thread(encode, news, self._number)
         await self._socket.send_bytes(frame)
         self._news.set()  # there may be more than fits into a frame
+
+
+def _coding(wish: dict[str, Any]) -> Coding:
+    """How a viewer wants its pixels. Raise MessageError."""
+    name, exposure = wish.get("coding"), wish.get("exposure", 0.0)
+    if name == "half":
+        return HalfFloats()
+    is_exposure = isinstance(exposure, int | float) and -LARGEST_EXPOSURE <= exposure <= LARGEST_EXPOSURE
+    if name != "jpeg" or not is_exposure:
+        raise MessageError(f"pixels cannot be coded like this: {str(wish)[:100]}")
+    return Jpeg(float(exposure))

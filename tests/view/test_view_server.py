@@ -5,150 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import numpy as np
 import pytest
 from small_scenes import translate
-from view_scenes import OPTIONS, PATIENCE, balls
+from view_pages import Page, browser, opened, origin, run
+from view_scenes import balls, finished
 
-from arras_ray.engine import from_context
 from arras_ray.errors import UsageError
-from arras_ray.film import place_tiles
-from arras_ray.local_render import LocalRender
 from arras_ray.local_view import LocalView
-from arras_ray.messages import TILE, CoarseTiles
-from arras_ray.previews import fill
 from arras_ray.scene import SceneContext
 from arras_ray.view import ViewServer
 
 SPP = 4
-
-
-def finished(context: SceneContext, **options: Any) -> np.ndarray:
-    """The picture of a scene as it is now, (height, width, 4) float32."""
-    return LocalRender(from_context(SceneContext.from_bytes(context.to_bytes()), OPTIONS | options), 1).final()
-
-
-@pytest.fixture
-def context() -> SceneContext:
-    return balls().context
-
-
-@pytest.fixture
-def render(context: SceneContext) -> Iterator[LocalView]:
-    engine = from_context(SceneContext.from_bytes(context.to_bytes()), OPTIONS, 2)
-    with LocalView(engine, 2, options=OPTIONS) as view:
-        yield view
-
-
-@pytest.fixture
-def server(render: LocalView, context: SceneContext) -> Iterator[ViewServer]:
-    with ViewServer(render, context) as serving:
-        yield serving
-
-
-def origin(server: ViewServer) -> str:
-    return server.address.rstrip("/")
-
-
-@asynccontextmanager
-async def browser() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        yield session
-
-
-class Page:
-    """What a page does: takes frames into a picture, and acknowledges them."""
-
-    def __init__(self, live: aiohttp.ClientWebSocketResponse) -> None:
-        self.live = live
-        self.rgba = np.zeros((0, 0, 4), "f4")
-        self.sync_id = -1
-        self.strides: dict[int, int] = {}
-        self.scenes: list[dict[str, Any]] = []
-        self.status: dict[str, Any] = {}
-        self.refusals: list[str] = []
-        self.n_frames = 0
-
-    async def until(self, condition: Callable[[], bool], *, acknowledge: bool = True) -> None:
-        """Take what comes until this holds."""
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                message = await self.live.receive()
-                assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
-                if message.type is aiohttp.WSMsgType.BINARY:
-                    number = self._frame(message.data)
-                    if acknowledge:
-                        await self.say(type="ack", frame=number)
-                else:
-                    self._text(json.loads(message.data))
-
-    async def say(self, **message: Any) -> None:
-        await self.live.send_str(json.dumps(message))
-
-    async def becomes(self, expected: np.ndarray) -> None:
-        """Take what comes until the picture is this one, as half floats."""
-        await self.until(
-            lambda: self.rgba.shape == expected.shape and np.allclose(self.rgba, expected, rtol=1e-3, atol=1e-6)
-        )
-
-    async def whole(self, sync_id: int = 1) -> None:
-        """Take what comes until every pixel of this scene has a sample."""
-        await self.until(lambda: self.covered(sync_id, 1))
-
-    def covered(self, sync_id: int, stride: int) -> bool:
-        height, width = self.rgba.shape[:2]
-        n_tiles = -(-width // TILE) * -(-height // TILE)
-        known = sum(1 for of_tile in self.strides.values() if of_tile <= stride)
-        return self.sync_id >= sync_id and n_tiles == known
-
-    def _frame(self, data: bytes) -> int:
-        length = int.from_bytes(data[:4], "little")
-        header = json.loads(data[4 : 4 + length])
-        assert (4 + length) % 8 == 0
-        shape = (header["height"], header["width"], 4)
-        if self.rgba.shape != shape:
-            self.rgba = np.zeros(shape, "f4")
-        if header["sync_id"] != self.sync_id:
-            assert header["sync_id"] > self.sync_id
-            self.sync_id, self.strides = header["sync_id"], {}
-        values = np.frombuffer(data, "<f2", offset=4 + length).astype("f4")
-        for group in header["groups"]:
-            tiles, side = np.array(group["tiles"], "i4"), TILE // group["stride"]
-            n = len(tiles) * side * side * 4
-            coarse = CoarseTiles(group["stride"], tiles, values[:n].reshape(len(tiles), side, side, 4))
-            values = values[n:]
-            place_tiles(self.rgba, tiles, fill(coarse))
-            self.strides.update(dict.fromkeys(group["tiles"], group["stride"]))
-        assert not len(values)
-        self.n_frames += 1
-        number: int = header["frame"]
-        return number
-
-    def _text(self, message: dict[str, Any]) -> None:
-        if message["type"] == "scene":
-            self.scenes.append(message)
-        elif message["type"] == "status":
-            self.status = message
-        else:
-            self.refusals.append(message["reason"])
-
-
-@asynccontextmanager
-async def opened(server: ViewServer, link: str | None = None) -> AsyncIterator[Page]:
-    """A page that was opened by a link, the one that steers unless another is given."""
-    async with browser() as session:
-        await session.get(link or server.link)
-        async with session.ws_connect(f"{server.address}live", headers={"Origin": origin(server)}) as live:
-            yield Page(live)
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), PATIENCE))  # type: ignore[arg-type]
 
 
 def test_the_picture_comes_as_half_floats(server: ViewServer, context: SceneContext) -> None:

@@ -6,9 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from small_scenes import SmallScene, translate
 
+from arras_ray.engine import from_context
+from arras_ray.local_render import LocalRender
 from arras_ray.messages import ProgressiveFrame, tile_grid
+from arras_ray.scene import SceneContext
 
 PATIENCE = 60.0
 
@@ -22,6 +26,11 @@ def balls() -> SmallScene:
     small.put(small.wall(z=-1.5), small.matte("grey", (0.5, 0.6, 0.7)))
     small.put(small.sphere("ball", 0.7), small.matte("red", (0.8, 0.1, 0.1)))
     return small
+
+
+def finished(context: SceneContext, **options: Any) -> np.ndarray:
+    """The picture of a scene as it is now, (height, width, 4) float32."""
+    return LocalRender(from_context(SceneContext.from_bytes(context.to_bytes()), OPTIONS | options), 1).final()
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

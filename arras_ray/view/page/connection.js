@@ -15,8 +15,8 @@ export class Connection {
   #delay = FIRST_DELAY;
 
   /**
-   * on: `opened()`, `text(message)`, `frame(buffer)`, which throws if it cannot read it, `unreadable(error)`,
-   * `closed(seconds)` until the next try, `notAllowed()`.
+   * on: `opened()`, `text(message)`, `frame(buffer)`, which throws, or returns a promise that fails, if it cannot read
+   * it, `unreadable(error)`, `closed(seconds)` until the next try, `notAllowed()`.
    */
   constructor(url, on) {
     this.#url = url;
@@ -27,7 +27,7 @@ export class Connection {
     const socket = new WebSocket(this.#url);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#on.opened();
-    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onmessage = ({ data }) => this.#receive(socket, data);
     socket.onclose = ({ code }) => this.#closed(code);
     this.#socket = socket;
   }
@@ -45,7 +45,7 @@ export class Connection {
     if (this.connected) this.#socket.send(JSON.stringify(message));
   }
 
-  #receive(data) {
+  async #receive(socket, data) {
     if (typeof data === "string") {
       this.bytes += new Blob([data]).size;
       // Only a server that speaks is one that is back.
@@ -55,10 +55,10 @@ export class Connection {
     }
     this.bytes += data.byteLength;
     try {
-      this.#on.frame(data);
+      await this.#on.frame(data);
     } catch (error) {
       this.#on.unreadable(error);
-      this.#socket.close(UNREADABLE, "unreadable frame");
+      socket.close(UNREADABLE, "unreadable frame");
     }
   }
 

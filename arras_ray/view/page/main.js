@@ -3,9 +3,10 @@
 import { makeActions, saveImage, toDevice } from "./actions.js";
 import { Bar } from "./bar.js";
 import { Camera } from "./camera.js";
+import { Coding } from "./coding.js";
 import { Connection } from "./connection.js";
 import { Display } from "./display.js";
-import { decodeFrame } from "./frame.js";
+import { FrameReader } from "./frame.js";
 import { onLight, showLights } from "./lights.js";
 import { same } from "./matrix.js";
 import { FrameRate, LatencyMeter } from "./meters.js";
@@ -47,11 +48,13 @@ let metersShown = 0;
 let screen = null;
 
 const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`;
+const reader = new FrameReader(receive);
 const connection = new Connection(url, {
   text: hear,
-  frame: receive,
+  frame: (buffer) => reader.read(buffer),
   opened() {
     fullWidth = 0;
+    coding.opened();
     bar.showConnection("connected", false);
   },
   unreadable: (error) => showNotice(`The server sent ${error.message}.`),
@@ -65,6 +68,8 @@ const connection = new Connection(url, {
     showError("link", "This link is no longer valid. A fresh link is needed.");
   },
 });
+
+const coding = new Coding((message) => connection.send(message));
 
 const surface = new Surface({ picture, camera, display, connection, meter });
 
@@ -90,6 +95,7 @@ function tick(now) {
   fly(now);
   const waiting = maySteer && !sendChanges();
   if (stale) draw();
+  coding.exposed(display.exposure);
   bar.showDisplay(display, viewport.scale);
   bar.showCamera(camera);
   showMeters();
@@ -146,7 +152,7 @@ function showMeters() {
 function inspect() {
   if (navigation.pointer === null) return;
   const [x, y] = viewport.toPicture(...toDevice(navigation.pointer)).map(Math.floor);
-  panels.showPixel(x, y, picture.pixel(x, y));
+  panels.showPixel(x, y, picture.pixel(x, y), coding.exact);
 }
 
 function hear(message) {
@@ -174,8 +180,7 @@ function takeStatus(status) {
   showMeters();
 }
 
-function receive(buffer) {
-  const frame = decodeFrame(buffer);
+function receive(frame) {
   picture.apply(frame);
   meter.received(frame.syncId);
   frames.push({ frame: frame.frame, syncId: frame.syncId });
@@ -192,6 +197,7 @@ function fitPicture(width, height) {
 /** What only the connection that is gone could have answered. */
 function forgetServer() {
   frames = [];
+  reader.forget();
   edits.clear();
   knownMatrix = camera.matrix;
   meter.restart();

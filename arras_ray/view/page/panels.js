@@ -83,10 +83,11 @@ export function toggleInspector() {
   inspector.hidden = !inspector.hidden;
 }
 
-/** `values` are linear R, G, B, A at (x, y) from the picture's bottom left; null outside of it. */
-export function showPixel(x, y, values) {
+/** `values` are linear R, G, B, A at (x, y) from the picture's bottom left; null outside of it. Unless they are `exact`
+ * they came as JPEG. */
+export function showPixel(x, y, values, exact) {
   if (inspector.hidden) return;
-  const place = `x ${x}  y ${y}`;
+  const place = `x ${x}  y ${y}${exact ? "" : "  about"}`;
   inspector.textContent = values
     ? `${place}   ${values.map((value, i) => `${"RGBA"[i]} ${value.toPrecision(4)}`).join("  ")}`
     : "no pixel here";

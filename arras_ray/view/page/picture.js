@@ -1,6 +1,7 @@
 // The picture as it is known here: half floats, rows from the bottom up, and how fine each tile has become.
 
-import { TILE, halfToFloat } from "./frame.js";
+import { TILE } from "./frame.js";
+import { halfToFloat } from "./halves.js";
 
 /** The stride of a tile that nothing has come for since the scene changed. */
 const NOTHING = 255;

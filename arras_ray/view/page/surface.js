@@ -22,6 +22,7 @@ export class Surface {
       /** A number, or "sRGB". */
       get gamma() { return display.gamma; },
       get channel() { return display.channel; },
+      get grid() { return display.grid; },
       /** Received. */
       get bytes() { return connection.bytes; },
       /** The last 100, in ms. */

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from arras_ray.messages import (
     RenderStatus,
 )
 from arras_ray.previews import PreviewPlan, Previews
+from arras_ray.snapshots import Snapshots
 from arras_ray.unit_plan import UnitPlan
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class LocalView:
         """The newest scene that is not to be rendered."""
         self._previews_left: PreviewPlan | None = None
         self._film = Film(1, 1)
+        self._snapshots = Snapshots()
         self._ledger = Ledger(UnitPlan(1, 1, 1), sync_id=0, window=1, target_seconds=LEASE_SECONDS)
         self._ledger.join(MCRT, threads)
         self._begin(self.sync_id)
@@ -117,7 +120,8 @@ class LocalView:
             progress, status = self._ledger.samples / self._ledger.total_samples, FRAME_STATUS.get(self._stage)
         frame = film.frame(since, sync_id, progress, status or "RENDERING")
         coarse = previews.between(since, frame.version, film.begun)
-        return ProgressiveFrame(**(vars(frame) | {"coarse": coarse}))
+        with self._changed:
+            return replace(frame, coarse=coarse, ages=self._snapshots.ages(since, frame.version))
 
     def status(self) -> RenderStatus:
         """Where the render stands."""
@@ -267,6 +271,7 @@ class LocalView:
             self._ledger.accept(receipt, ended)
             self._ledger.release(lease.lease_id, np.setdiff1d(lease.units["id"], ids))
             self._ledger.rendered(lease.lease_id, ended)
+            self._snapshots.took(MCRT, 0, ended, self._film.version)
             self._changed.notify_all()
 
     def _warn(self, text: str) -> None:

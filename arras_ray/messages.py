@@ -83,6 +83,10 @@ class PartialFrame:
     samples: int
     bad_samples: int = 0
     first_bad: BadSample | None = None
+    life: int = 0
+    """Of the mcrt."""
+    rendered_at: float = 0.0
+    """By its monotonic clock."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,8 @@ class ProgressiveFrame:
     """STARTED, RENDERING, FINISHED or CANCELLED, as Arras has them."""
     coarse: tuple[CoarseTiles, ...] = ()
     """Tiles that have no sample yet, and a preview; of one tile the newest."""
+    ages: dict[str, float] = field(default_factory=dict)
+    """Of mcrts with new samples in it: seconds since the newest of those were rendered, when the frame was made."""
 
     is_image: ClassVar[bool] = True
 

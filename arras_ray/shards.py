@@ -98,6 +98,7 @@ class Shards:
             progress=sum(shard.progress for shard in mine),
             status="RENDERING" if status == "STARTED" else status,
             coarse=tuple(coarse for part in parts for coarse in part.coarse),
+            ages=dict(sorted((one for part in parts for one in part.ages.items()), key=lambda one: -one[1])),
         )
 
     def _take(self, shard: _Shard, part: ProgressiveFrame) -> bool:

@@ -30,6 +30,7 @@ LINES: tuple[tuple[str, ...], ...] = (
         "pace",
         "film",
         "previews",
+        "snapshots",
         "edits",
         "frame_receiver",
     ),

@@ -132,16 +132,15 @@ class Mcrt:
         except Exception:  # one unit may be to blame: the others are as good as ever
             rendered, failed = self._one_by_one(lease.units)
         done, sums, samples, bad_samples, first_bad = rendered
-        seconds = time.perf_counter() - begin
+        seconds, rendered_at = time.perf_counter() - begin, time.monotonic()
         with self._lock:
             self._running = -1
             stale = lease.sync_id < self._newest
         if stale:  # nobody wants it, and putting it would only keep the next lease waiting
             return LeaseEnd(lease.lease_id, lease.units["id"].copy())
         if len(done):
-            whole = PartialFrame(
-                lease.sync_id, lease.lease_id, self.name, done, sums, seconds, samples, bad_samples, first_bad
-            )
+            of_lease = (lease.sync_id, lease.lease_id, self.name, done, sums, seconds, samples, bad_samples, first_bad)
+            whole = PartialFrame(*of_lease, life=self.life, rendered_at=rendered_at)
             for shard, part in self._split(whole):
                 self._parts.send(shard, part)
         not_done = np.setdiff1d(lease.units["id"], done["id"])

@@ -20,6 +20,7 @@ from arras_ray.errors import ResourcesError
 from arras_ray.film import Film, shard_of_tile
 from arras_ray.messages import CHANNELS, FilmState, PartialFrame, PreviewFrame, ProgressiveFrame, Receipt
 from arras_ray.previews import Previews
+from arras_ray.snapshots import Snapshots
 from arras_ray.tallies import Tallies
 from arras_ray.unit_plan import UnitPlan
 
@@ -56,6 +57,7 @@ class Merge:
         self._plan = UnitPlan(1, 1, 1)
         self._film = Film(1, 1)
         self._previews = Previews(1)
+        self._snapshots = Snapshots()
         self._sync_id = NO_SYNC
         self._n_shards = 1
         self._shard = 0
@@ -171,6 +173,8 @@ class Merge:
             version, status = film.version, self._status
             progress = self._progress
         frame = film.frame(since, sync_id, progress, status, MAX_FRAME_TILES)
+        with self._changed:
+            frame = replace(frame, ages=self._snapshots.ages(since, frame.version))
         if frame.version < version:  # the last word is not spoken before the last tile is shown
             frame = replace(frame, status="RENDERING")
         if sync_id != NO_SYNC and (coarse := previews.between(since, frame.version, film.begun)):
@@ -242,6 +246,7 @@ class Merge:
             self._stats["rendering"] += part.seconds
             self._stats["adding"] += time.perf_counter() - begin
             self._samples += samples
+            self._snapshots.took(part.mcrt, part.life, part.rendered_at, film.version)
             self._status = "RENDERING" if self._status == "STARTED" else self._status
             self._changed.notify_all()
         return Receipt(

@@ -44,12 +44,12 @@ class TileGroup:
 
 @dataclass(frozen=True)
 class PictureNews:
-    """What a viewer lacks of a picture. version: of the picture, rising."""
+    """What a viewer lacks of a picture. rendered: when the newest samples of each mcrt were, by time.monotonic here."""
 
     sync_id: int
     width: int
     height: int
-    version: int
+    rendered: dict[str, float]
     groups: list[TileGroup] = field(default_factory=list)
 
     @property

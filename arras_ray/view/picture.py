@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class LivePicture:
     def __init__(self, width: int, height: int) -> None:
         self._lock = threading.Lock()
         self._version = 0
+        self._rendered: dict[str, float] = {}
         self.sync_id = -1
         self._clear(width, height)
 
@@ -35,6 +37,8 @@ class LivePicture:
                 self._clear(frame.width, frame.height)
             self.sync_id = frame.sync_id
             self._version += 1
+            now = time.monotonic()
+            self._rendered |= {mcrt: now - age for mcrt, age in frame.ages.items()}
             for coarse in frame.coarse:
                 self._put(coarse.stride, coarse.tiles, coarse.pixels)
             self._put(1, frame.tiles, frame.pixels)
@@ -57,7 +61,7 @@ class LivePicture:
         """
         with self._lock:
             sent.follow(self.sync_id, len(self._strides))
-            news = PictureNews(self.sync_id, self.width, self.height, self._version)
+            news = PictureNews(self.sync_id, self.width, self.height, dict(self._rendered))
             lacking = self._versions > sent.versions
             for stride in (8, 4, 2, 1):
                 tiles = np.flatnonzero(lacking & (self._strides == stride))

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from arras_ray.errors import ArrasRayError, UsageError
 from arras_ray.view.admission import Admission
+from arras_ray.view.coding import PictureNews
 from arras_ray.view.live_files import LiveFiles
 from arras_ray.view.picture import LivePicture
 from arras_ray.view.status import StatusRows
@@ -78,6 +79,8 @@ class ViewServer:
         self._closing = threading.Event()
         self._latency: float | None = None
         self._seen_sync = -1
+        self._seen_samples: dict[str, tuple[float, float]] = {}
+        """Of each mcrt: when the newest samples that a viewer has drawn were rendered, and how long that took, ms."""
         self._notes: list[str] = []
         self._loop = asyncio.new_event_loop()
         started: list[Any] = []
@@ -284,20 +287,29 @@ class ViewServer:
 
     async def _status(self) -> dict[str, Any]:
         told = await self._loop.run_in_executor(None, self._rows.status)
+        for row in told["mcrts"]:
+            row["latency_ms"] = self._seen_samples.get(row["name"], (0.0, None))[1]
         told["warnings"] = [*told["warnings"], *self._notes]
         return told | {"type": "status", "playing": self._steering.playing, "latency_ms": self._latency}
 
-    def _drawn(self, sync_id: int) -> None:
-        """A viewer has drawn a frame of this scene."""
-        edited_at = self._steering.edited_at.get(sync_id)
-        if sync_id > self._seen_sync and edited_at is not None:
-            self._latency = round((time.monotonic() - edited_at) * 1000.0, 1)
-        self._seen_sync = max(self._seen_sync, sync_id)
+    def _drawn(self, news: PictureNews) -> None:
+        """A viewer has drawn a frame of these."""
+        edited_at = self._steering.edited_at.get(news.sync_id)
+        if news.sync_id > self._seen_sync and edited_at is not None:
+            self._latency = _ms_since(edited_at)
+        self._seen_sync = max(self._seen_sync, news.sync_id)
+        for mcrt, rendered_at in news.rendered.items():
+            if rendered_at > self._seen_samples.get(mcrt, (0.0, 0.0))[0]:
+                self._seen_samples[mcrt] = rendered_at, _ms_since(rendered_at)
 
     def _note(self, text: str) -> None:
         """Something to tell every viewer."""
         if text not in self._notes:
             self._notes = [*self._notes[-20:], text]
+
+
+def _ms_since(then: float) -> float:
+    return round((time.monotonic() - then) * 1000.0, 1)
 
 
 def _is_loopback(host: str) -> bool:

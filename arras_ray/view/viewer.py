@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from arras_ray.errors import MessageError
 from arras_ray.previews import STRIDES
-from arras_ray.view.coding import LARGEST_EXPOSURE, Coding, HalfFloats, Jpeg
+from arras_ray.view.coding import LARGEST_EXPOSURE, Coding, HalfFloats, Jpeg, PictureNews
 from arras_ray.view.picture import WHOLE_TILE_BYTES, LivePicture, SentTiles
 
 WINDOW = 2
@@ -44,7 +45,7 @@ LONGEST_WISH = 4096
 
 class Viewer:
     """A viewer behind a web socket. steers: it may send wishes; wish(message) raises MessageError for bad ones.
-    drawn(sync_id): it has drawn a frame. moves(): whether the scene changes without a pause."""
+    drawn(news): it has drawn a frame of these. moves(): whether the scene changes without a pause."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class Viewer:
         *,
         steers: bool,
         wish: Callable[[dict[str, Any]], None],
-        drawn: Callable[[int], None],
+        drawn: Callable[[PictureNews], None],
         moves: Callable[[], bool],
     ) -> None:
         self.steers = steers
@@ -67,8 +68,8 @@ class Viewer:
         self._sent = SentTiles()
         self._coding: Coding = HalfFloats()
         self._number = 0
-        self._under_way: dict[int, int] = {}
-        """sync_id of frames that were not drawn yet, by number."""
+        self._under_way: dict[int, PictureNews] = {}
+        """What frames that were not drawn yet are of, by number; without pixels."""
         self._allowance, self._allowed_at = BURST_BYTES, time.monotonic()
         self._wishes, self._wishes_at = 0, 0.0
         self._level, self._sent_at = (-1, 0), 0.0
@@ -126,9 +127,9 @@ class Viewer:
 
     def _take(self, wish: dict[str, Any]) -> None:
         if wish.get("type") == "ack":
-            sync_id = self._under_way.pop(wish.get("frame", -1), None) if isinstance(wish.get("frame"), int) else None
-            if sync_id is not None:
-                self._drawn(sync_id)
+            news = self._under_way.pop(wish.get("frame", -1), None) if isinstance(wish.get("frame"), int) else None
+            if news is not None:
+                self._drawn(news)
                 self._news.set()
         elif wish.get("type") == "coding":
             self._coding = _coding(wish)
@@ -167,7 +168,7 @@ class Viewer:
             return
         self._number += 1
         self._level, self._sent_at = level, now
-        self._under_way[self._number] = news.sync_id
+        self._under_way[self._number] = replace(news, groups=[])
         self._allowance -= news.n_bytes
         encode = self._coding.encode
         if isinstance(self._coding, HalfFloats):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +38,7 @@ def test_tiles_come_back_each_in_its_place(stride: int, n: int) -> None:
     values = np.random.default_rng(1).random((n, 1, 1, 4))
     pixels = np.broadcast_to(values, (n, side, side, 4)).copy()
     pixels[:, : side // 2] *= 0.5  # the lower half; 8 pixels of a JPEG are a block, so an edge is not exact
-    frame = Jpeg(1.0).encode(PictureNews(1, 100, 100, 1, [group(stride, pixels / 2.0)]), 1)
+    frame = Jpeg(1.0).encode(PictureNews(1, 100, 100, {}, [group(stride, pixels / 2.0)]), 1)
     data = frame[4 + int.from_bytes(frame[:4], "little") :]
     across = int(np.ceil(np.sqrt(n)))
     back = of_jpeg(data, {"stride": stride, "tiles": list(range(n)), "across": across}, 1.0)
@@ -50,14 +49,14 @@ def test_tiles_come_back_each_in_its_place(stride: int, n: int) -> None:
 def test_what_is_no_colour_is_drawn_as_none() -> None:
     pixels = np.zeros((1, 8, 8, 4))
     pixels[..., 0], pixels[..., 1], pixels[..., 2] = np.nan, np.inf, -1.0
-    frame = Jpeg(0.0).encode(PictureNews(1, 8, 8, 1, [group(8, pixels)]), 1)
+    frame = Jpeg(0.0).encode(PictureNews(1, 8, 8, {}, [group(8, pixels)]), 1)
     back = of_jpeg(frame[4 + int.from_bytes(frame[:4], "little") :], {"stride": 8, "tiles": [0], "across": 1}, 0.0)
     np.testing.assert_allclose(back[0, 4, 4], [0.0, 1.0, 0.0, 0.0], atol=0.02)
 
 
 def test_a_noisy_picture_is_a_fraction_of_its_half_floats() -> None:
     noisy = np.random.default_rng(2).normal(0.3, 0.02, (32, TILE, TILE, 4))
-    news = PictureNews(1, 512, 256, 1, [group(1, noisy)])
+    news = PictureNews(1, 512, 256, {}, [group(1, noisy)])
     assert len(Jpeg(0.0).encode(news, 1)) * 5 < len(HalfFloats().encode(news, 1))
 
 
@@ -97,9 +96,6 @@ def test_endless_wishes_for_the_whole_picture_close_a_page(server: ViewServer) -
             with suppress(ConnectionError):  # it is closed soon
                 for exposure in range(20):
                     await page.say(type="coding", coding="jpeg", exposure=exposure)
-            async with asyncio.timeout(30):
-                while (await page.live.receive()).type is not aiohttp.WSMsgType.CLOSE:
-                    pass
-            assert page.live.close_code == aiohttp.WSCloseCode.POLICY_VIOLATION
+            assert await page.until_closed() == aiohttp.WSCloseCode.POLICY_VIOLATION
 
     run(test)

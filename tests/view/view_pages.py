@@ -72,6 +72,13 @@ class Page:
         """Take what comes until every pixel of this scene has a sample."""
         await self.until(lambda: self.covered(sync_id, 1))
 
+    async def until_closed(self) -> int | None:
+        """Take what comes, and nothing of it, until the server has closed; its close code."""
+        async with asyncio.timeout(PATIENCE):
+            while (await self.live.receive()).type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                pass
+        return self.live.close_code
+
     def covered(self, sync_id: int, stride: int) -> bool:
         height, width = self.rgba.shape[:2]
         n_tiles = -(-width // TILE) * -(-height // TILE)

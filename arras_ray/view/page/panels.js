@@ -53,6 +53,7 @@ export function showMachines(mcrts) {
       mcrt.open_leases,
       short(mcrt.rate),
       all > 0 ? `${((100 * mcrt.samples) / all).toFixed(1)} %` : UNKNOWN,
+      mcrt.latency_ms === null ? UNKNOWN : `${mcrt.latency_ms.toFixed(0)} ms`,
     ];
     for (const text of cells) row.insertCell().textContent = text;
     return row;

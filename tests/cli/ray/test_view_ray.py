@@ -58,6 +58,7 @@ async def look(viewing: subprocess.Popen[str], link: str) -> None:
             matrix = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0.5, 0, 7, 1]
             await live.send_str(json.dumps({"type": "camera", "matrix": matrix}))
             await until(lambda: 2 in seen and status["samples"] > 0)
+            await until(lambda: all(row["latency_ms"] is not None for row in status["mcrts"]))
             victims = {one.pid for one in mcrts(viewing)}
             assert len(victims) == 2
             psutil.Process(min(victims)).kill()

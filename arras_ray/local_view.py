@@ -239,11 +239,10 @@ class LocalView:
         try:
             self._engine.edit(edits)
         except Exception as error:  # whatever is wrong with it, the next edit may mend it
-            self._warn(f"the scene cannot be drawn as it is now: {error}")
+            self._warnings = [f"the scene cannot be drawn as it is now: {error}"]
             self._end_early()
             return
-        for text in self._engine.warnings:
-            self._warn(text)
+        self._warnings = list(self._engine.warnings)
         self._begin(edits[-1].sync_id)
         if edits[-1].sync_id <= self._stopped_sync:
             self._end_early()
@@ -273,7 +272,3 @@ class LocalView:
             self._ledger.rendered(lease.lease_id, ended)
             self._snapshots.took(MCRT, 0, ended, self._film.version)
             self._changed.notify_all()
-
-    def _warn(self, text: str) -> None:
-        if text not in self._warnings:
-            self._warnings.append(text)

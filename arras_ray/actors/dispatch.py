@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from arras_ray.actors.course import Course
 from arras_ray.actors.handshake import Heart, Joined, Kept, Picture, Pulse, join
 from arras_ray.actors.mcrt import LeaseEnd
 from arras_ray.actors.pool import ActorPool
 from arras_ray.actors.reasons import sentence
 from arras_ray.actors.seen import SeenMcrt, SeenMcrts
 from arras_ray.ledger import BadUnit, Ledger, failed_pixels
-from arras_ray.messages import FailedPixels, Lease, Receipt, RenderStatus, Tally
+from arras_ray.messages import Lease, Receipt, RenderStatus, Tally
 from arras_ray.pace import Deadlines
 from arras_ray.previews import PreviewPlan
 from arras_ray.unit_plan import UnitPlan
@@ -73,15 +74,8 @@ class Dispatch:
         """Receipts that came before the ledger."""
         self._mcrts = SeenMcrts()
         self._warnings: list[str] = []
-        self._stage = "loading"
-        self._error = ""
-        self._failed: FailedPixels | None = None
-        self._unread = 0  # parts in a row
-        self._early_end = ""
+        self._course = Course()
         self._wanted = 0
-        self._earlier_seconds = 0.0
-        self._earlier_samples = 0
-        self._over_at: float | None = None
         self._pool = ActorPool(self._next_lease, self._lease_ended, self._mcrt_died, self.fail)
         threading.Thread(target=self._tick, name="ticks", daemon=True).start()
 
@@ -95,10 +89,11 @@ class Dispatch:
     def ping(self) -> Pulse:
         """A heartbeat, with what the supervisor has to see to."""
         with self._lock:
-            ledger, lives, stage, seconds = self._ledger, tuple(self._lives), self._stage, self._seconds()
+            ledger, lives, course = self._ledger, tuple(self._lives), self._course
+            stage, seconds = course.stage, course.seconds(ledger)
             if ledger is None:
                 return self._heart.beat("ready", stage=stage, wanted=self._wanted)
-            hung = tuple(name for name, _ in ledger.overdue(time.monotonic())) if self._over_at is None else ()
+            hung = tuple(name for name, _ in ledger.overdue(time.monotonic())) if not self._course.is_over else ()
             drained = tuple(name for name in self._mcrts if ledger.drained(name))
             left_out = ledger.left_out
         more = {"hung": hung, "drained": drained, "left_out": left_out, "stage": stage, "seconds": seconds}
@@ -113,7 +108,7 @@ class Dispatch:
         where a dispatch that died has begun before."""
         with self._or_fail():
             with self._lock:
-                if self._over_at is not None or self._ledger is not None:
+                if self._course.is_over or self._ledger is not None:
                     return
                 plan = UnitPlan(picture.width, picture.height, picture.spp, picture.earlier_ends)
                 ledger = Ledger(
@@ -129,9 +124,9 @@ class Dispatch:
                     _restore(ledger, len(merges), one)
                 self._previews = self._preview_of(picture) if not ledger.samples else None
                 self._merges, self._lives = list(merges), [one.life for one in kept]
-                self._earlier_seconds, self._earlier_samples = seconds, ledger.samples
+                course = self._course
+                course.stage, course.earlier_seconds, course.earlier_samples = "rendering", seconds, ledger.samples
                 self._ledger = ledger
-                self._stage = "rendering"
                 for name in self._pool.members:
                     ledger.join(name, self._mcrts[name].threads)
                 for receipt in self._early:
@@ -146,9 +141,9 @@ class Dispatch:
                 assert self._ledger is not None
                 self._merges[kept.shard], self._lives[kept.shard] = merge, kept.life
                 again = _restore(self._ledger, len(self._merges), kept)
-                if again and self._stage == "finished" and not self._early_end:
-                    self._stage, self._over_at = "rendering", None
-                if self._over_at is not None:
+                if again and self._course.stage == "finished" and not self._course.early_end:
+                    self._course.go_on()
+                if self._course.is_over:
                     self._finish(merge)
             self._pool.pump()
 
@@ -161,9 +156,7 @@ class Dispatch:
                 plan = UnitPlan(picture.width, picture.height, picture.spp)
                 self._ledger = self._ledger.renewed(plan, picture.sync_id, picture.region)
                 self._previews = self._preview_of(picture)
-                self._stage, self._over_at, self._early_end = "rendering", None, ""
-                self._error, self._failed, self._unread = "", None, 0
-                self._earlier_seconds, self._earlier_samples = 0.0, 0
+                self._course = Course("rendering")
             if picture.sync_id <= self._stop_wanted:
                 self._end_early("cancelled")
             self._pool.pump()
@@ -174,15 +167,14 @@ class Dispatch:
             self._mcrts[name] = SeenMcrt(node, threads, state)
 
     def mcrt_ready(self, name: str, node: str, threads: int, actor: Any, life: int, warnings: tuple[str, ...]) -> None:
-        """An mcrt can take leases from now on. `warnings` that were not heard before are kept."""
+        """An mcrt can take leases from now on. warnings: what of the scene it draws differently."""
         with self._or_fail():
             with self._lock:
                 seen = self._mcrts.get(name)
                 if seen is not None and seen.life == life and seen.state == "ready":
                     return
                 self._mcrts[name] = SeenMcrt(node, threads, "ready", life)
-                for text in warnings:
-                    self._warn(text)
+                self._warn(*warnings, of_scene=True)
                 self._pool.remove(name)
                 self._pool.add(name, actor)
                 if self._ledger is not None:
@@ -228,7 +220,7 @@ class Dispatch:
                 if self._ledger is None:
                     self._early += batch
                     return
-                self._unread = 0
+                self._course.unread = 0
                 for receipt in batch:
                     self._ledger.accept(receipt, time.monotonic())
                 self._settle()
@@ -239,9 +231,9 @@ class Dispatch:
         with self._or_fail():
             with self._lock:
                 if self._ledger is not None and self._ledger.release(lease_id, unit_ids):
-                    self._unread += 1
+                    self._course.unread += 1
                     self._warn("a part could not be read by merge; its units are rendered again")
-                    if self._unread >= MAX_UNREAD:
+                    if self._course.unread >= MAX_UNREAD:
                         self._fail(f"merge could not read {MAX_UNREAD} parts in a row")
                     self._settle()
             self._pool.pump()
@@ -271,35 +263,13 @@ class Dispatch:
     def status(self) -> RenderStatus:
         """Where the render stands."""
         with self._lock:
-            ledger = self._ledger
-            seconds = self._seconds()
-            samples = ledger.samples if ledger is not None else 0
-            compiling = any(seen.state == "compiling" for seen in self._mcrts.values())
-            return RenderStatus(
-                stage="compiling" if self._stage == "loading" and compiling else self._stage,
-                samples=samples,
-                total_samples=ledger.total_samples if ledger is not None else 0,
-                seconds=seconds,
-                rate=(samples - self._earlier_samples) / here if (here := seconds - self._earlier_seconds) > 0 else 0.0,
-                mcrts=self._mcrts.rows(ledger.rows() if ledger is not None else ()),
-                warnings=tuple(self._warnings),
-                bad_samples=ledger.bad_samples if ledger is not None else 0,
-                first_bad=ledger.first_bad if ledger is not None else None,
-                error=self._error,
-                failed=self._failed,
-                sync_id=ledger.sync_id if ledger is not None else 0,
-            )
+            return self._course.status(self._ledger, self._mcrts, self._warnings)
 
     def _preview_of(self, picture: Picture) -> PreviewPlan | None:
         if not self._interactive:
             return None
         size = (picture.width, picture.height)
         return PreviewPlan(*size, picture.sync_id, self._preview_ids, region=picture.region)
-
-    def _seconds(self) -> float:
-        """Seconds since the first lease, by this dispatch or those before it; until the end if it is over."""
-        began = self._ledger.first_lease_at if self._ledger is not None else None
-        return self._earlier_seconds + ((self._over_at or time.monotonic()) - began if began is not None else 0.0)
 
     @contextmanager
     def _or_fail(self) -> Iterator[None]:
@@ -313,14 +283,14 @@ class Dispatch:
         with self._lock:
             if self._ledger is None or self._ledger.sync_id == self._paused_sync:
                 return None
-            if self._previews is not None and self._previews.left and self._over_at is None:
+            if self._previews is not None and self._previews.left and not self._course.is_over:
                 able = self._ledger.able
                 return self._previews.lease(name, len(able)) if name in able else None
             first = self._ledger.first_lease_at is None
             lease = self._ledger.lease(name, time.monotonic())
             if lease is not None and first and self._time_limit is not None:
-                left = max(0.0, self._time_limit - self._earlier_seconds)
-                timer = threading.Timer(left, self._end_early, ("finished",))
+                left = max(0.0, self._time_limit - self._course.earlier_seconds)
+                timer = threading.Timer(left, self._end_early, ("finished", lease.sync_id))
                 timer.daemon = True
                 timer.start()
             return lease
@@ -331,12 +301,12 @@ class Dispatch:
                 if self._ledger is None:
                     return
                 now = time.monotonic()
-                for text in end.warnings:
-                    self._warn(text)
+                if end.sync_id == self._ledger.sync_id:
+                    self._warn(*end.warnings, of_scene=True)
                 if end.refused and end.sync_id == self._ledger.sync_id:
                     self._ledger.stop()
-                    self._previews, self._early_end = None, "cancelled"
-                    self._warn(f"the scene cannot be drawn as it is now: {end.refused}")
+                    self._previews, self._course.early_end = None, "cancelled"
+                    self._warn(f"the scene cannot be drawn as it is now: {end.refused}", of_scene=True)
                 if end.lease_id < 0 and self._previews is not None:
                     self._previews.ended(end.lease_id, end.unfinished)
                 self._ledger.rendered(end.lease_id, now)
@@ -360,19 +330,22 @@ class Dispatch:
             time.sleep(TICK_SECONDS)
             with self._or_fail():
                 with self._lock:
-                    if self._ledger is None or self._over_at is not None:
+                    if self._ledger is None or self._course.is_over:
                         continue
                     self._ledger.expire(time.monotonic())
                 self._pool.pump()
 
-    def _end_early(self, stage: str) -> None:
-        """Lease nothing more and cancel the leases under way; once they have ended the render is in `stage`."""
+    def _end_early(self, stage: str, of_sync: int | None = None) -> None:
+        """Lease nothing more and cancel the leases under way; once they have ended the render is in `stage`. Nothing
+        is done if it is only one state of the scene that is to end, and that is no more."""
         with self._lock:
             if self._ledger is None:
                 self._over(stage)
                 return
+            if of_sync is not None and of_sync != self._ledger.sync_id:
+                return
             self._ledger.stop()
-            self._early_end = self._early_end or stage
+            self._course.early_end = self._course.early_end or stage
             sync_id = self._ledger.sync_id
             self._settle()
         for actor in self._pool.members.values():
@@ -384,40 +357,39 @@ class Dispatch:
             return
         if self._ledger.done:
             self._over("finished")
-        elif self._early_end and not self._ledger.open_units:
-            self._over(self._early_end)
+        elif self._course.early_end and not self._ledger.open_units:
+            self._over(self._course.early_end)
         elif (bad := self._ledger.bad_unit) is not None:
             self._give_up(bad)
 
     def _give_up(self, bad: BadUnit) -> None:
         """A unit that nobody can render."""
         assert self._ledger is not None
-        self._failed = failed_pixels(bad, self._ledger.plan)
+        failed = self._course.failed = failed_pixels(bad, self._ledger.plan)
         who = "; ".join(f"{name}: {reason}" for name, reason in bad.reasons.items())
-        self._fail(f"{self._failed} could not be rendered by {len(bad.reasons)} mcrts ({who})")
+        self._fail(f"{failed} could not be rendered by {len(bad.reasons)} mcrts ({who})")
 
     def _fail(self, error: str) -> None:
-        if self._over_at is None:
-            self._error = error
+        if not self._course.is_over:
+            self._course.error = error
             if self._ledger is not None:
                 self._ledger.stop()
             self._over("failed")
 
     def _over(self, stage: str) -> None:
-        if self._over_at is not None:
+        if self._course.is_over:
             return
-        self._over_at = time.monotonic()
-        self._stage = stage
+        self._course.end(stage)
         for merge in self._merges:
             self._finish(merge)
 
     def _finish(self, merge: Any) -> None:
         if self._ledger is not None:
-            merge.finish.remote("FINISHED" if self._stage == "finished" else "CANCELLED", self._ledger.sync_id)
+            merge.finish.remote("FINISHED" if self._course.stage == "finished" else "CANCELLED", self._ledger.sync_id)
 
-    def _warn(self, text: str) -> None:
-        if text not in self._warnings:
-            self._warnings.append(text)
+    def _warn(self, *texts: str, of_scene: bool = False) -> None:
+        known = self._course.warnings if of_scene else self._warnings
+        known += [text for text in texts if text not in known]
 
 
 def _restore(ledger: Ledger, n_merges: int, kept: Kept) -> int:

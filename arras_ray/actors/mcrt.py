@@ -38,13 +38,13 @@ Rendered = tuple[np.ndarray, np.ndarray, int, int, BadSample | None]
 class LeaseEnd:
     """What became of a lease at its mcrt. unfinished: (n,) i8 units that were not rendered, because the lease was
     cancelled. failed: units that could not be, each with the reason. refused: why the scene of this sync_id cannot be
-    drawn. warnings: what is drawn differently since an edit."""
+    drawn. warnings: what of the scene of this sync_id is drawn differently."""
 
     lease_id: int
     unfinished: np.ndarray
+    sync_id: int
     failed: tuple[tuple[int, str], ...] = ()
     refused: str = ""
-    sync_id: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -120,7 +120,7 @@ class Mcrt:
         refused = self._catch_up(lease.sync_id)
         with self._lock:
             if refused or lease.sync_id <= self._cancelled or lease.sync_id > self._newest:
-                return LeaseEnd(lease.lease_id, lease.units["id"].copy(), (), refused, lease.sync_id)
+                return LeaseEnd(lease.lease_id, lease.units["id"].copy(), lease.sync_id, refused=refused)
             self._word = np.zeros(1, "u4")
             self._running = lease.sync_id
         if lease.stride > 1:
@@ -137,7 +137,7 @@ class Mcrt:
             self._running = -1
             stale = lease.sync_id < self._newest
         if stale:  # nobody wants it, and putting it would only keep the next lease waiting
-            return LeaseEnd(lease.lease_id, lease.units["id"].copy())
+            return LeaseEnd(lease.lease_id, lease.units["id"].copy(), lease.sync_id)
         if len(done):
             of_lease = (lease.sync_id, lease.lease_id, self.name, done, sums, seconds, samples, bad_samples, first_bad)
             whole = PartialFrame(*of_lease, life=self.life, rendered_at=rendered_at)
@@ -145,7 +145,7 @@ class Mcrt:
                 self._parts.send(shard, part)
         not_done = np.setdiff1d(lease.units["id"], done["id"])
         unfinished = np.setdiff1d(not_done, [unit for unit, _ in failed])
-        return LeaseEnd(lease.lease_id, unfinished, failed, warnings=self._warnings)
+        return LeaseEnd(lease.lease_id, unfinished, lease.sync_id, failed, warnings=self._warnings)
 
     def cancel(self, sync_id: int) -> None:
         """Stop rendering leases up to `sync_id`, the running one included; its finished units are kept."""
@@ -192,7 +192,7 @@ class Mcrt:
         try:
             tiles, pixels = self._engine.preview(lease.units["tile"], lease.stride, self._word)
         except Exception as error:
-            return LeaseEnd(lease.lease_id, lease.units["tile"], (), sentence(error), lease.sync_id)
+            return LeaseEnd(lease.lease_id, lease.units["tile"], lease.sync_id, refused=sentence(error))
         finally:
             with self._lock:
                 self._running = -1
@@ -204,7 +204,7 @@ class Mcrt:
                 coarse = CoarseTiles(lease.stride, tiles[mine], pixels[mine])
                 self._parts.show(shard, PreviewFrame(lease.sync_id, coarse))
         unfinished = np.setdiff1d(lease.units["tile"], tiles)
-        return LeaseEnd(lease.lease_id, unfinished, sync_id=lease.sync_id, warnings=self._warnings)
+        return LeaseEnd(lease.lease_id, unfinished, lease.sync_id, warnings=self._warnings)
 
     def _compiling(self, text: str) -> None:
         self._state = "compiling"

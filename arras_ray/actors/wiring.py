@@ -232,9 +232,8 @@ class Wiring:
             mcrt.introduced, mcrt.shown = dispatch.life, (dispatch.life, READY)
             assert mcrt.place is not None
             assert mcrt.loaded is not None
-            dispatch.actor.mcrt_ready.remote(
-                mcrt.name, mcrt.node, mcrt.place.threads, mcrt.actor, mcrt.life, mcrt.loaded.warnings
-            )
+            warnings = mcrt.loaded.warnings if mcrt.loaded.sync_id == self.sync_id else ()
+            dispatch.actor.mcrt_ready.remote(mcrt.name, mcrt.node, mcrt.place.threads, mcrt.actor, mcrt.life, warnings)
 
     def _show_states(self) -> None:
         """Dispatch shows the user every mcrt, also those it cannot use yet."""

@@ -24,10 +24,11 @@ class LiveFiles:
         self._scene = scene
         self._read = read
         self._before: SceneContext | None = None
+        self._lost: list[str] = []
         self._stamps = self._look()
 
-    async def watch(self, changed: Callable[[bytes], None], note: Callable[[str], None]) -> None:
-        """Hand on what differs from the last time, in RDLB, and tell what could not be read; for ever."""
+    async def watch(self, changed: Callable[[bytes], None], tell: Callable[[Sequence[str]], None]) -> None:
+        """Hand on what differs from the last time, in RDLB, and tell all that is not as the files say; for ever."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             stamps = self._look()
@@ -39,10 +40,11 @@ class LiveFiles:
                 if delta:
                     changed(delta)
             except ArrasRayError as error:
-                note(f"a saved file cannot be taken over: {error}")
+                tell([f"a saved file cannot be taken over: {error}", *self._lost])
                 continue
-            for text in lost:
-                note(f"a saved file cannot be taken over as it is: {text}; start the view again")
+            texts = [f"a saved file cannot be taken over as it is: {text}; start the view again" for text in lost]
+            self._lost += [text for text in texts if text not in self._lost]
+            tell(self._lost)
 
     def _differences(self) -> tuple[bytes, tuple[str, ...]]:
         """What the files say now and did not say before: in RDLB, and what that cannot say."""

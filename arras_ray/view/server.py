@@ -7,7 +7,9 @@ import ipaddress
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +83,8 @@ class ViewServer:
         self._seen_sync = -1
         self._seen_samples: dict[str, tuple[float, float]] = {}
         """Of each mcrt: when the newest samples that a viewer has drawn were rendered, and how long that took, ms."""
-        self._notes: list[str] = []
+        self._problems: dict[str, tuple[str, ...]] = {}
+        """What is not as it should be now, by whom it comes from."""
         self._loop = asyncio.new_event_loop()
         started: list[Any] = []
         ready = threading.Event()
@@ -171,11 +174,13 @@ class ViewServer:
         started.append(server.sockets[0].getsockname()[1])
         ready.set()
         tasks = [
-            asyncio.create_task(self._steering.run(self._tell_scene, self._note)),
+            asyncio.create_task(self._steering.run(self._tell_scene, partial(self._tell_problems, "steering"))),
             asyncio.create_task(self._tell_status()),
         ]
         if self._files is not None:
-            tasks.append(asyncio.create_task(self._files.watch(self._steering.apply, self._note)))
+            tasks.append(
+                asyncio.create_task(self._files.watch(self._steering.apply, partial(self._tell_problems, "files")))
+            )
         await self._stop.wait()
         for task in tasks:
             task.cancel()
@@ -252,13 +257,14 @@ class ViewServer:
                 frame = self._render.frame(version, FRAME_SECONDS)
             except Exception as error:  # on Ray: whoever shows frames is being replaced
                 if not isinstance(error, ArrasRayError):
-                    self._note(f"the picture could not be fetched: {error}")
+                    self._tell_problems("frames", [f"the picture could not be fetched: {error}"])
                 self._closing.wait(FRAME_SECONDS)
                 continue
             if frame is None:
                 self._closing.wait(0.02 if self._render.error is None else FRAME_SECONDS)
                 continue
             version = frame.version
+            self._tell_problems("frames", [])
             if self._picture.take(frame):
                 with suppress(RuntimeError):  # the loop is closed
                     self._loop.call_soon_threadsafe(self._look)
@@ -289,7 +295,7 @@ class ViewServer:
         told = await self._loop.run_in_executor(None, self._rows.status)
         for row in told["mcrts"]:
             row["latency_ms"] = self._seen_samples.get(row["name"], (0.0, None))[1]
-        told["warnings"] = [*told["warnings"], *self._notes]
+        told["warnings"] = [*told["warnings"], *(text for texts in list(self._problems.values()) for text in texts)]
         return told | {"type": "status", "playing": self._steering.playing, "latency_ms": self._latency}
 
     def _drawn(self, news: PictureNews) -> None:
@@ -302,10 +308,9 @@ class ViewServer:
             if rendered_at > self._seen_samples.get(mcrt, (0.0, 0.0))[0]:
                 self._seen_samples[mcrt] = rendered_at, _ms_since(rendered_at)
 
-    def _note(self, text: str) -> None:
-        """Something to tell every viewer."""
-        if text not in self._notes:
-            self._notes = [*self._notes[-20:], text]
+    def _tell_problems(self, source: str, texts: Sequence[str]) -> None:
+        """Every viewer is told of these until the same source has others, or none."""
+        self._problems[source] = tuple(texts)
 
 
 def _ms_since(then: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -133,9 +133,9 @@ class Steering:
         self._others = True
         self._wanted.set()
 
-    async def run(self, told: Callable[[], None], note: Callable[[str], None]) -> None:
+    async def run(self, told: Callable[[], None], tell: Callable[[Sequence[str]], None]) -> None:
         """Make edits as they are wished, for ever. told() is called after those that other viewers have to know;
-        note(text) tells what went wrong."""
+        tell(problems) after each with what went wrong, if anything did."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -144,8 +144,9 @@ class Steering:
                 sync_id = await self._edit()
                 await self._play()
             except Exception as error:  # the next wish may be a better one
-                note(f"the scene could not be changed: {error}")
+                tell([f"the scene could not be changed: {error}"])
                 continue
+            tell([])
             if others:
                 told()
             deadline = time.monotonic() + SHOWN_SECONDS

@@ -85,16 +85,18 @@ class Viewer:
 
     async def run(self) -> None:
         """Serve it until it leaves or has to."""
-        parts = [asyncio.create_task(self._hear()), asyncio.create_task(self._send())]
+        sending = asyncio.create_task(self._send())
+        hearing = asyncio.create_task(self._hear())
         try:
-            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                with suppress(ConnectionError):  # it is being closed, and that takes as long as it takes
+                    sending.result()
+            await hearing
         finally:
-            for part in parts:
+            for part in (sending, hearing):
                 part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
-        with suppress(ConnectionError):
-            for part in done:
-                part.result()
+            await asyncio.gather(sending, hearing, return_exceptions=True)
 
     async def _hear(self) -> None:
         async for message in self._socket:

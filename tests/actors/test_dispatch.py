@@ -25,7 +25,7 @@ class Taker:
 
     def render(self, lease: Lease) -> LeaseEnd:
         self.taken.append(lease)
-        return LeaseEnd(lease.lease_id, np.zeros(0, "i8"))
+        return LeaseEnd(lease.lease_id, np.zeros(0, "i8"), lease.sync_id)
 
     def all_taken(self) -> list[Lease]:
         return self.taken
@@ -109,4 +109,4 @@ class Refuser(Taker):
 
     def render(self, lease: Lease) -> LeaseEnd:
         super().render(lease)
-        return LeaseEnd(lease.lease_id, lease.units["id"], (), "no camera", lease.sync_id)
+        return LeaseEnd(lease.lease_id, lease.units["id"], lease.sync_id, refused="no camera")

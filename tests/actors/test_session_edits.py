@@ -132,7 +132,7 @@ def test_a_scene_that_cannot_be_drawn_is_told_and_the_next_one_counts(
         context["camera"].set("focal", 25.0)
         render.edit(context.delta().to_rdlb())
         status = to_its_end(render)
-        assert (status.stage, status.error) == ("finished", "")
+        assert (status.stage, status.error, status.warnings) == ("finished", "", ())  # it is true no more
         np.testing.assert_array_equal(render.final(), alone(context))
 
 

@@ -84,6 +84,24 @@ def test_pixels_may_come_as_jpeg_and_exact_again(browser: Browser) -> None:
 
 
 @pytest.mark.slow
+def test_warnings_stand_as_long_as_they_hold_or_until_they_are_dismissed(browser: Browser) -> None:
+    until(lambda: seen(browser, balls().context), "the picture")
+    script = """
+        const [told, done] = arguments;
+        import("/page/notes.js").then(({ showWarnings }) => {
+          done(told.map((texts) => {
+            if (texts === "dismiss") document.querySelector("#warnings button").click();
+            else showWarnings(texts);
+            return [...document.querySelectorAll("#warnings li")].map((item) => item.firstChild.textContent);
+          }));
+        });
+    """
+    told = [["a", "b"], ["b"], "dismiss", ["b"], [], ["b"]]
+    shown = browser.driver.execute_async_script(script, told)
+    assert shown == [["a", "b"], ["b"], [], [], [], ["b"]]
+
+
+@pytest.mark.slow
 def test_a_watcher_sees_and_cannot_steer(browser: Browser) -> None:
     browser.driver.delete_all_cookies()
     browser.open(browser.server.watch_link)

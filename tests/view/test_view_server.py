@@ -153,6 +153,19 @@ def test_a_light_gets_another_colour(server: ViewServer) -> None:
     run(test)
 
 
+def test_what_is_wrong_with_a_scene_is_told_as_long_as_it_is(server: ViewServer) -> None:
+    async def test() -> None:
+        async with opened(server) as page:
+            await page.whole()
+            await page.say(type="set", object="camera", attribute="focal", value=0.0)
+            await page.until(lambda: any("focal 0" in text for text in page.status["warnings"]))
+            await page.say(type="set", object="camera", attribute="focal", value=30.0)
+            await page.until(lambda: page.status["warnings"] == [])
+            await page.becomes(finished(balls().context))
+
+    run(test)
+
+
 def test_the_picture_gets_smaller_and_stops_and_goes_on(server: ViewServer, render: LocalView) -> None:
     async def test() -> None:
         async with opened(server) as page:

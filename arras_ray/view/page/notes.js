@@ -5,7 +5,8 @@ const NOTICE_MS = 6000;
 const error = document.getElementById("error");
 const notice = document.getElementById("notice");
 const warnings = document.getElementById("warnings");
-const known = new Set();
+/** What stands there, or stood and was dismissed, by its text. */
+const known = new Map();
 const errors = new Map();
 let timer;
 
@@ -23,11 +24,15 @@ export function showNotice(text) {
   timer = setTimeout(() => (notice.hidden = true), NOTICE_MS);
 }
 
-/** Each warning comes once, however often it is told. */
+/** All that hold now. One that was dismissed comes back only after it was gone. */
 export function showWarnings(texts) {
+  for (const [text, item] of known) {
+    if (texts.includes(text)) continue;
+    item.remove();
+    known.delete(text);
+  }
   for (const text of texts) {
     if (known.has(text)) continue;
-    known.add(text);
     const item = document.createElement("li");
     const dismiss = document.createElement("button");
     dismiss.type = "button";
@@ -35,6 +40,7 @@ export function showWarnings(texts) {
     dismiss.setAttribute("aria-label", "Dismiss");
     dismiss.addEventListener("click", () => item.remove());
     item.append(text, dismiss);
+    known.set(text, item);
     warnings.append(item);
   }
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arras_ray.edits import kept
+from arras_ray.edits import edit, kept
 from arras_ray.ended import Ended
 from arras_ray.errors import ArrasRayError, ComputationError, ReadyTimeout
 from arras_ray.film import place_tiles
@@ -164,20 +164,18 @@ class SessionRender:
         delta: bytes,
         options: Mapping[str, Any] | None = None,
         sync_id: int = 0,
-        sets: frozenset[tuple[str, str]] = frozenset(),
     ) -> int:
         """Change the scene by a delta in RDLB, empty for none; returns the sync_id that frames of it have.
 
         What is rendered of the scene before it is cancelled. options: those of RDLMessage that are to be others than
-        before. sync_id: a number of one's own, if it is above those before. sets: as RDLMessage has it; of edits whose
-        sets are known only those are kept that a later one does not make void. A scene that cannot be drawn is told by
-        a warning.
+        before. sync_id: a number of one's own, if it is above those before. A scene that cannot be drawn is told by a
+        warning. Raise SceneError for bytes that are not RDLB.
         """
         with self._editing:
             known = {"width": self.width, "height": self.height, "spp": self.spp}
             self._options = self._options | known | dict(options or {})
             self.width, self.height, self.spp = (self._options[name] for name in known)
-            message = RDLMessage(max(sync_id, self.sync_id + 1), delta, True, self._options, sets)
+            message = edit(max(sync_id, self.sync_id + 1), delta, self._options)
             before = self.sync_id
             self._edits = kept(self._edits, message)
             self._stopped_at, self._settled, self._told_stop = None, False, -1

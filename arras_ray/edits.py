@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from arras_ray.messages import RDLMessage
+from arras_ray.scene import rdlb
+
+
+def edit(sync_id: int, delta: bytes, options: Mapping[str, Any]) -> RDLMessage:
+    """A change of a scene by RDLB, empty for none. Raise SceneError for bytes that are not RDLB."""
+    return RDLMessage(sync_id, delta, True, dict(options), rdlb.touched(delta) if delta else frozenset())
 
 
 def kept(edits: Sequence[RDLMessage], new: RDLMessage) -> list[RDLMessage]:

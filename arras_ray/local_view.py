@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arras_ray.edits import kept
+from arras_ray.edits import edit, kept
 from arras_ray.film import Film
 from arras_ray.ledger import Ledger
 from arras_ray.local_render import FRAME_STATUS, MCRT, own_place, own_usage, seconds_of
@@ -91,14 +91,14 @@ class LocalView:
         delta: bytes,
         options: Mapping[str, Any] | None = None,
         sync_id: int = 0,
-        sets: frozenset[tuple[str, str]] = frozenset(),
     ) -> int:
         """Change the scene, as SessionRender.edit does."""
         with self._changed:
             known = {"width": self.width, "height": self.height, "spp": self.spp}
             self._options = known | self._options | dict(options or {})
-            self.sync_id = max(sync_id, self.sync_id + 1)
-            self._edits = kept(self._edits, RDLMessage(self.sync_id, delta, True, self._options, sets))
+            message = edit(max(sync_id, self.sync_id + 1), delta, self._options)
+            self.sync_id = message.sync_id
+            self._edits = kept(self._edits, message)
             self._paused = False
             self._word[0] = 1
             self._changed.notify_all()

@@ -43,7 +43,7 @@ class RDLMessage:
     region: raster pixels (left, bottom, right, top), the last two not included, from the bottom left; only tiles that
     it touches are rendered; None is all."""
     sets: frozenset[tuple[str, str]] = frozenset()
-    """Of a delta that makes no objects, if it is known: the (object, attribute) pairs it sets."""
+    """What a delta sets, as `rdlb.touched` tells; filled in by who sends it on."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from arras_ray.client import OVER, SessionRender
+from arras_ray.edits import edit
 from arras_ray.errors import ArrasRayError, MessageError, UsageError
 from arras_ray.session.endings import Stopped
 from arras_ray.session.handle import ComputationStatus, Session, SessionStatus
@@ -111,9 +112,9 @@ class RenderSession(Session):
             if not message.delta:
                 self._scene = message
             elif self._edits is not None:
-                self._edits.append(message)
+                self._edits.append(edit(message.sync_id, message.payload, message.options))
             else:
-                self._render.edit(message.payload, message.options, message.sync_id, message.sets)
+                self._render.edit(message.payload, message.options, message.sync_id)
 
     def _shutdown(self) -> None:
         self._over.set()
@@ -156,7 +157,7 @@ class RenderSession(Session):
                 self._render.begin(state)
                 with self._sending:
                     for message in self._edits or ():
-                        self._render.edit(message.payload, message.options, message.sync_id, message.sets)
+                        self._render.edit(message.payload, message.options, message.sync_id)
                     self._edits = None
                 return True
         return False

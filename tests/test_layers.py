@@ -31,11 +31,10 @@ LINES: tuple[tuple[str, ...], ...] = (
         "film",
         "previews",
         "snapshots",
-        "edits",
         "frame_receiver",
     ),
     ("kernels",),
-    ("scene", "image", "checkpoint", "identity"),
+    ("scene", "image", "checkpoint", "identity", "edits"),
     ("flatten", "engine", "local_render", "local_view", "undrawn"),
     ("actors",),
     (

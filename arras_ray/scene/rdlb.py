@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from arras_ray.errors import SceneError
 from arras_ray.scene.context import SceneContext
-from arras_ray.scene.rdlb_reader import OBJECT_RECORD, decode
+from arras_ray.scene.rdlb_reader import OBJECT_RECORD, decode, touched
 from arras_ray.scene.rdlb_values import Piece, text, value_pieces
 from arras_ray.scene.scene_object import BEGIN, END, SceneObject
 from arras_ray.scene.schema import Attribute
@@ -19,7 +19,7 @@ from arras_ray.scene.sets import Layer, MemberSet, Metadata, TraceSet
 from arras_ray.scene.style import Style
 from arras_ray.scene.varints import signed, unsigned
 
-__all__ = ["decode", "encode", "pieces"]
+__all__ = ["decode", "encode", "pieces", "touched"]
 
 _LONG_PIECE = 1 << 13
 """Bytes; shorter pieces are joined."""

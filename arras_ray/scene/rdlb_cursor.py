@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import struct
 from collections.abc import Callable
@@ -33,6 +34,10 @@ class Cursor:
             hint="the data was cut short or changed on its way; write it again",
             offset=self.offset,
         )
+
+    def digest(self) -> str:
+        """Of the bytes not read yet."""
+        return hashlib.sha256(self._data[self.offset : self.end]).hexdigest()
 
     @property
     def left(self) -> int:

@@ -18,6 +18,15 @@ OBJECT_RECORD = 2
 """The only kind of record there is today."""
 
 
+def touched(data: bytes | memoryview) -> frozenset[tuple[str, str]]:
+    """What a change of a scene sets, as pairs of an object and what of it: "" for that it is there, `focal 0` for the
+    value of an attribute at a timestep, `color binding`, or `rows` of a layer, which go by what they are.
+
+    A change that has all pairs of an earlier one leaves nothing of it. Raises SceneError as `decode` does.
+    """
+    return _decoded(data, SceneContext(), "").touched
+
+
 def decode(data: bytes | memoryview, context: SceneContext | None = None, file: str = "") -> SceneContext:
     """The scene of some bytes, put on top of `context` where one is given; nothing of it refers to the bytes.
 
@@ -25,9 +34,13 @@ def decode(data: bytes | memoryview, context: SceneContext | None = None, file: 
     offset where the bytes make no sense, and file, object and attribute as far as known; the context may have some of
     what stands before.
     """
+    return _decoded(data, SceneContext() if context is None else context, file).context
+
+
+def _decoded(data: bytes | memoryview, context: SceneContext, file: str) -> _Decoder:
     view = memoryview(data).cast("B")
     whole = Cursor(view, 0, len(view))
-    decoder = _Decoder(SceneContext() if context is None else context, file)
+    decoder = _Decoder(context, file)
     try:
         manifest_size, payload_size = struct.unpack(">QQ", whole.take(16))
         manifest = whole.stretch(manifest_size)
@@ -42,7 +55,7 @@ def decode(data: bytes | memoryview, context: SceneContext | None = None, file: 
         if file:
             error.fields["file"] = file
         raise
-    return decoder.context
+    return decoder
 
 
 def _records(manifest: Cursor, payload: Cursor) -> Iterator[Cursor]:
@@ -62,8 +75,14 @@ class _Decoder:
     def __init__(self, context: SceneContext, file: str) -> None:
         self.context = context
         self._file = file
+        self._touched: set[tuple[str, str]] = set()
         self._attribute_name = ""
         """Of the value or binding that is read, once it is known."""
+
+    @property
+    def touched(self) -> frozenset[tuple[str, str]]:
+        """As the function of this name has it."""
+        return frozenset(self._touched)
 
     def open(self, record: Cursor) -> tuple[SceneObject | None, Cursor]:
         """Make the object of a record; None where its class does not exist."""
@@ -71,12 +90,15 @@ class _Decoder:
         class_name, name = record.text(), record.text()
         if not class_name and not name:
             raise record.fail("an object without class and name")
+        self._touched.add((name, ""))
         return self._object(class_name, name, record), record
 
     def read(self, target: SceneObject, record: Cursor) -> None:
         """Read attributes and bindings of a record whose object was made."""
         columns: dict[str, list[Any]] = {}
         self._attribute_name = ""
+        if isinstance(target, Layer):
+            self._touched.add((target.name, f"rows {record.digest()}"))
         try:
             while code := record.unsigned():
                 self._value(target, code, record, columns)
@@ -111,6 +133,7 @@ class _Decoder:
             if timestep > END:
                 raise record.fail(f"a value for timestep {timestep}")
             value = record.value(value_type)
+            self._touched.add((target.name, f"{name} {timestep}"))
             if attribute is None:
                 self._warn(target, name, "no attribute of this name")
             elif attribute.type != value_type:
@@ -140,6 +163,7 @@ class _Decoder:
 
     def _binding(self, target: SceneObject, record: Cursor) -> None:
         name = self._name(target, record)
+        self._touched.add((target.name, f"{name} binding"))
         class_name, bound_name = record.text(), record.text()
         if isinstance(target, Layer):
             return

@@ -42,7 +42,6 @@ class ViewRender(Protocol):
         delta: bytes,
         options: Mapping[str, Any] | None = None,
         sync_id: int = 0,
-        sets: frozenset[tuple[str, str]] = frozenset(),
     ) -> int:
         """Change the scene; the sync_id of the frames that show it."""
 
@@ -163,11 +162,9 @@ class Steering:
         if not delta and not options and not again:
             return None
         payload = delta.to_rdlb() if delta else b""
-        sets = frozenset((name, attribute) for name, attributes in delta.attributes.items() for attribute in attributes)
-        sets = frozenset() if self.context.new_objects else sets
         self.context.commit()
         began = time.monotonic()
-        sync_id = await asyncio.to_thread(self._render.edit, payload, options, 0, sets)
+        sync_id = await asyncio.to_thread(self._render.edit, payload, options)
         self.playing = "rendering"
         self.edited_at[sync_id] = began
         for old in sorted(self.edited_at)[:-16]:

@@ -158,8 +158,7 @@ def test_whoever_takes_the_place_of_a_lost_one_knows_the_newest_scene(
         context["ball"].set("radius", 1.1)
         for x in (0.1, 0.2):  # the ball stays as it is when the camera moves on
             context["camera"].set("node_xform", translate(x, 0.0, 5.0))
-            sets = frozenset({("camera", "node_xform")}) if x > 0.1 else frozenset[tuple[str, str]]()
-            render.edit(context.delta().to_rdlb(), {"spp": OPTIONS["spp"]}, sets=sets)
+            render.edit(context.delta().to_rdlb(), {"spp": OPTIONS["spp"]})
             context.commit()
         status = to_its_end(render)
         assert (status.stage, status.error) == ("finished", "")

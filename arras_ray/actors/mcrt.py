@@ -84,10 +84,7 @@ class Mcrt:
         return join(self.name, self.session, self.life, enforce_memory, self.threads)
 
     def load(self, message: RDLMessage) -> Loaded:
-        """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError.
-
-        `edit` may come before.
-        """
+        """Make the scene's engine, compile what was never compiled on this node, and warm up. Raise SceneError."""
         _give_way()
         self._state = "loading"
         try:
@@ -103,11 +100,13 @@ class Mcrt:
         """
         self._parts.attach(merges, lives, dispatch)
 
-    def edit(self, messages: list[RDLMessage]) -> None:
-        """Change the scene before the next lease; what renders is cancelled. Those that are known are ignored."""
+    def edit(self, messages: list[RDLMessage], after: int) -> None:
+        """Change the scene before the next lease; what renders is cancelled. after: sync_id of the scene before the
+        first of them. Edits that are known are ignored, and all of them where one before them did not come: they are
+        sent again."""
         with self._lock:
             new = [message for message in messages if message.sync_id > self._newest]
-            if not new:
+            if not new or after > self._newest:
                 return
             self._edits += new
             self._newest = new[-1].sync_id
@@ -168,7 +167,7 @@ class Mcrt:
         self._render_one_unit()
         warnings = tuple(getattr(engine, "warnings", ()))
         with self._lock:
-            self._newest = max(self._newest, message.sync_id)
+            self._newest = message.sync_id
         self._loaded = Loaded(message.sync_id, engine.width, engine.height, engine.spp, warnings)
         self._state = "ready"
         return self._loaded

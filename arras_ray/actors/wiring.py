@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from arras_ray.actors.calls import Calls
@@ -46,11 +48,16 @@ class Wiring:
     edits: list[RDLMessage] = field(default_factory=list)
     """What was changed since and still counts, oldest first."""
     _editing: threading.Lock = field(default_factory=threading.Lock)
+    _told: SimpleQueue[tuple[Any, Callable[[Exception], None]]] = field(default_factory=SimpleQueue)
+    """Calls that tell of edits, each with what to do when it fails."""
 
     def arrange(self) -> None:
         """Take every step whose conditions are met."""
         if self.message is None:
             return
+        while not self._told.empty():
+            call, failed = self._told.get()
+            self.calls.ask(call, lambda _: None, failed, ANSWER_SECONDS)
         for mcrt in self.roster.mcrts:
             if mcrt.present and mcrt.state == STARTING and not mcrt.busy:
                 self._load(mcrt)
@@ -120,10 +127,17 @@ class Wiring:
             if not self.edits or not ready or actor is None or knows == self.sync_id:
                 return
             if member.kind == "mcrt":
-                actor.edit.remote([message for message in self.edits if message.sync_id > knows])
+                call = actor.edit.remote([message for message in self.edits if message.sync_id > knows], knows)
             else:
-                actor.show.remote(self._picture)
+                call = actor.show.remote(self._picture)
+            self._told.put((call, partial(self._forget_telling, member, member.life, knows)))
             member.sync_id = self.sync_id
+
+    def _forget_telling(self, member: Member, life: int, knew: int, error: Exception) -> None:
+        """A member was told of edits and may not have heard it: what it knew before counts again."""
+        with self._editing:
+            if member.life == life:
+                member.sync_id = min(member.sync_id, knew)
 
     def _load(self, mcrt: Member) -> None:
         mcrt.become(LOADING)

@@ -184,11 +184,14 @@ def moves_the_picture(button: MouseButton) -> Row:
 
 
 def zooms(browser: Browser) -> None:
-    before = browser.text("shown")
+    def scale() -> str:
+        return browser.text("shown").rpartition(", ")[2]
+
+    before = scale()
     browser.wheel(-200)
-    until(lambda: browser.text("shown") != before, "another scale")
+    until(lambda: scale() != before, "another scale")
     browser.press("=")
-    until(lambda: browser.text("shown") == before, "the scale that fits")
+    until(lambda: scale() == before, "the scale that fits")
 
 
 def inspects(browser: Browser) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from arras_ray.cli.interrupt import Interrupt, interruptible
-from arras_ray.cli.options import debug_option, overrides, picture_options
+from arras_ray.cli.options import debug_option, picture_options
 from arras_ray.cli.reading import Reading, SceneCommand, reading_options
 from arras_ray.cli.text import table_text
 from arras_ray.errors import UsageError
@@ -34,9 +34,7 @@ def debug_pixel(
     x: int,
     y: int,
     sample: int,
-    size: tuple[int, int] | None,
-    spp: int | None,
-    seed: int | None,
+    chosen: dict[str, Any],
     reading: Reading,
 ) -> None:
     """Print the path of one sample, vertex by vertex.
@@ -49,7 +47,7 @@ def debug_pixel(
 
     with Interrupt(), ExitStack() as stack:
         context = interruptible(lambda: reading.read(scenes))
-        message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=overrides(size, spp, seed))
+        message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=chosen)
         engine = stack.enter_context(closing(interruptible(lambda: engine_room.load(message, threads=1))))
         if not (0 <= x < engine.width and 0 <= y < engine.height):
             raise UsageError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import wraps
 from typing import Any
 
 import click
@@ -51,29 +53,48 @@ _OPTIONS = (
 )
 
 
+@dataclass(frozen=True)
+class EngineOptions:
+    """What was given of these options. num_mcrt: at the start and at most."""
+
+    engine: str
+    num_mcrt: tuple[int, int] | None
+    num_cores: int | None
+    session: str | None
+    address: str | None
+    enforce_memory: bool
+    queue: bool
+    threads: int | None
+
+
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--num-mcrt, --num-cores, --session, --address, --engine, --enforce-memory, --queue and --threads."""
+    """--num-mcrt, --num-cores, --session, --address, --engine, --enforce-memory, --queue and --threads: the command
+    gets them as `by`, EngineOptions."""
+    names = [field.name for field in fields(EngineOptions)]
+
+    @wraps(command)
+    def gathered(*arguments: Any, **others: Any) -> Any:
+        return command(*arguments, by=EngineOptions(**{name: others.pop(name) for name in names}), **others)
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        gathered = option(gathered)
+    return gathered
 
 
-def wishes_of(
-    given: Mapping[str, Any],
-    *,
-    engine: str,
-    num_mcrt: tuple[int, int] | None,
-    address: str | None,
-    **more: Any,
-) -> tuple[Wishes, list[str]]:
+def wishes_of(given: Mapping[str, Any], by: EngineOptions, **more: Any) -> tuple[Wishes, list[str]]:
     """What these options and arras_render's say together, and what is to be said about them. more: other fields of
     Wishes. Raise UsageError."""
-    address, told = cluster_address(given, address, ray=engine == "ray")
-    if engine == "local" and "no_local" in given:
+    address, told = cluster_address(given, by.address, ray=by.engine == "ray")
+    if by.engine == "local" and "no_local" in given:
         raise UsageError("--no-local and --engine local, which is this machine", hint="give one of them")
     wishes = Wishes(
-        num_mcrt=num_mcrt and num_mcrt[0],
-        most_mcrts=num_mcrt[1] if num_mcrt and num_mcrt[1] > num_mcrt[0] else None,
+        num_mcrt=by.num_mcrt and by.num_mcrt[0],
+        most_mcrts=by.num_mcrt[1] if by.num_mcrt and by.num_mcrt[1] > by.num_mcrt[0] else None,
+        num_cores=by.num_cores,
+        session=by.session,
+        threads=by.threads,
+        enforce_memory=by.enforce_memory,
+        queue=by.queue,
         merge_cores=given.get("merge_cores"),
         local_only="local_only" in given,
         no_local="no_local" in given,

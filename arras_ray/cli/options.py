@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import click
@@ -44,8 +45,20 @@ MOST_SAMPLES_A_PIXEL = 65536
 """Sums are exact up to here."""
 
 
-def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--size, --spp and --seed: what overrides a scene's own settings."""
+def picture_options(
+    command: Callable[..., Any], *, samples: str = "the square of the scene's pixel_samples"
+) -> Callable[..., Any]:
+    """--size, --spp and --seed, which override a scene's own settings: the command gets `chosen`, RDLMessage.options of
+    what was given. samples: how many there are if none are given, for the help."""
+
+    @wraps(command)
+    def gathered(
+        *arguments: Any, size: tuple[int, int] | None, spp: int | None, seed: int | None, **others: Any
+    ) -> Any:
+        given = {"width": size and size[0], "height": size and size[1], "spp": spp, "seed": seed}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return command(*arguments, chosen=chosen, **others)
+
     for option in (
         click.option(
             "--seed",
@@ -57,7 +70,7 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--spp",
             type=click.IntRange(min=1, max=MOST_SAMPLES_A_PIXEL),
             metavar="N",
-            help="Samples a pixel, in all. Default: the square of the scene's pixel_samples.",
+            help=f"Samples a pixel, in all. Default: {samples}.",
         ),
         click.option(
             "--size",
@@ -67,14 +80,8 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Width and height of the picture, pixels. Default: the scene's.",
         ),
     ):
-        command = option(command)
-    return command
-
-
-def overrides(size: tuple[int, int] | None, spp: int | None, seed: int | None) -> dict[str, Any]:
-    """RDLMessage.options for these options; only what was given."""
-    given = {"width": size and size[0], "height": size and size[1], "spp": spp, "seed": seed}
-    return {name: value for name, value in given.items() if value is not None}
+        gathered = option(gathered)
+    return gathered
 
 
 def as_arguments(chosen: dict[str, Any]) -> list[str]:

@@ -14,11 +14,11 @@ from arras_ray.cli.arras_render_options import (
     taken,
     without_effect,
 )
-from arras_ray.cli.engine_options import engine_options, wishes_of
+from arras_ray.cli.engine_options import EngineOptions, engine_options, wishes_of
 from arras_ray.cli.guard import guard
 from arras_ray.cli.interrupt import Interrupt
 from arras_ray.cli.keeping import MOST_SECONDS, keeping
-from arras_ray.cli.options import Settings, debug_option, overrides, picture_options
+from arras_ray.cli.options import Settings, debug_option, picture_options
 from arras_ray.cli.page import PageAddress, page_options
 from arras_ray.cli.reading import Reading, reading_options
 from arras_ray.cli.render_job import RenderJob
@@ -84,21 +84,12 @@ def render(
     scenes: tuple[str, ...],
     outputs: tuple[str, ...],
     half: bool,
-    size: tuple[int, int] | None,
-    spp: int | None,
-    seed: int | None,
+    chosen: dict[str, Any],
     time_limit: float | None,
     checkpoint: str | None,
     checkpoint_every: float | None,
     resume: str | None,
-    num_mcrt: tuple[int, int] | None,
-    num_cores: int | None,
-    session: str | None,
-    address: str | None,
-    engine: str,
-    enforce_memory: bool,
-    queue: bool,
-    threads: int | None,
+    by: EngineOptions,
     as_json: bool,
     quiet: bool,
     reading: Reading,
@@ -115,24 +106,13 @@ def render(
     """
     given = taken(spelled)
     refuse_pictures(scenes)
-    wishes, told = wishes_of(
-        given,
-        engine=engine,
-        num_mcrt=num_mcrt,
-        num_cores=num_cores,
-        session=session,
-        address=address,
-        threads=threads,
-        time_limit=time_limit,
-        enforce_memory=enforce_memory,
-        queue=queue,
-    )
+    wishes, told = wishes_of(given, by, time_limit=time_limit)
     job = RenderJob(
         scenes=scenes,
         outputs=(*outputs, *given.get("exr", ())),
         half=half,
-        chosen=overrides(size, spp, seed),
-        engine=engine,
+        chosen=chosen,
+        engine=by.engine,
         wishes=wishes,
         keeping=keeping(checkpoint, checkpoint_every, resume),
         reading=reading,
@@ -151,7 +131,7 @@ def render(
         report.interval = 1 / wishes.fps
     try:
         with errors_told(report, "interrupted before there was a picture; nothing was written"):
-            if engine == "ray" and settings is not None and settings.own_process:
+            if by.engine == "ray" and settings is not None and settings.own_process:
                 code = guard(f"go on with --resume {checkpoint}" if checkpoint else LOST)
                 if code is not None:
                     return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,12 @@ from arras_ray.cli.arras_render_options import (
     without_effect,
 )
 from arras_ray.cli.benchmark import FrameTimes
-from arras_ray.cli.engine_options import engine_options, wishes_of
+from arras_ray.cli.engine_options import EngineOptions, engine_options, wishes_of
 from arras_ray.cli.engines import LocalStarter, RayStarter, Starter
 from arras_ray.cli.guard import guard
 from arras_ray.cli.handle import failure_of
 from arras_ray.cli.interrupt import Interrupt, interruptible
-from arras_ray.cli.options import MOST_SAMPLES_A_PIXEL, Settings, debug_option, overrides, picture_options
+from arras_ray.cli.options import MOST_SAMPLES_A_PIXEL, Settings, debug_option, picture_options
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
 from arras_ray.cli.page import PageAddress, page_options, serve
 from arras_ray.cli.reading import Reading, grouped, reading_options
@@ -49,7 +50,7 @@ VIEW_FPS = 100
 @click.option(
     "-o", "--out", "outputs", multiple=True, metavar="FILE", help="Picture to write at the end, .exr or .png."
 )
-@picture_options
+@partial(picture_options, samples="it goes on without end")
 @reading_options
 @engine_options
 @page_options
@@ -66,17 +67,8 @@ def view(
     /,
     scenes: tuple[str, ...],
     outputs: tuple[str, ...],
-    size: tuple[int, int] | None,
-    spp: int | None,
-    seed: int | None,
-    num_mcrt: tuple[int, int] | None,
-    num_cores: int | None,
-    session: str | None,
-    address: str | None,
-    engine: str,
-    enforce_memory: bool,
-    queue: bool,
-    threads: int | None,
+    chosen: dict[str, Any],
+    by: EngineOptions,
     page: PageAddress,
     no_browser: bool,
     benchmark: bool,
@@ -90,18 +82,7 @@ def view(
     """
     given = taken(spelled, VIEW_SPELLINGS)
     refuse_pictures(scenes)
-    wishes, remarks = wishes_of(
-        given,
-        engine=engine,
-        num_mcrt=num_mcrt,
-        num_cores=num_cores,
-        session=session,
-        address=address,
-        threads=threads,
-        enforce_memory=enforce_memory,
-        queue=queue,
-        interactive=True,
-    )
+    wishes, remarks = wishes_of(given, by, interactive=True)
     outputs = (*outputs, *given.get("exr", ()))
     log_level = given.get("log_level")
     if settings is not None:
@@ -109,7 +90,7 @@ def view(
     report = make_report(as_json=False, quiet=False, log_level=log_level)
     try:
         with errors_told(report, "interrupted before there was a picture"):
-            if engine == "ray" and settings is not None and settings.own_process:
+            if by.engine == "ray" and settings is not None and settings.own_process:
                 code = guard("start it again", "the view")
                 if code is not None:
                     return code
@@ -117,19 +98,19 @@ def view(
                 paths = chosen_outputs(outputs, "", scenes[0]) if outputs else []
                 check_outputs(paths)
                 told = Told(report)
-                report.start(__version__, list(scenes), engine)
+                report.start(__version__, list(scenes), by.engine)
                 told.warnings((*remarks, *without_effect(given, VIEW_SPELLINGS)))
-                starter = (LocalStarter if engine == "local" else RayStarter)(wishes, report, told, interrupt, stack)
+                starter = (LocalStarter if by.engine == "local" else RayStarter)(wishes, report, told, interrupt, stack)
                 starter.prepare()
                 told.step("reading", " ".join((*scenes, *reading.deltas)))
                 context = interruptible(lambda: reading.read(scenes))
                 told.warnings(grouped(context.warnings))
-                chosen = overrides(size, spp or (None if benchmark else MOST_SAMPLES_A_PIXEL), seed)
+                endless = {} if benchmark else {"spp": MOST_SAMPLES_A_PIXEL}
 
                 from arras_ray.messages import RDLMessage
                 from arras_ray.view.live_files import LiveFiles
 
-                message = RDLMessage(1, context.to_bytes(), options=chosen)
+                message = RDLMessage(1, context.to_bytes(), options=endless | chosen)
                 files = LiveFiles(list(dict.fromkeys(context.files)), message.payload, lambda: reading.read(scenes))
                 handle: Any = starter.start(message)
                 interrupt.gentle()

@@ -8,12 +8,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from arras_ray.messages import TILE, FailedPixels, tile_grid
+from arras_ray.unit_plan import UnitPlan
 
 MAX_FAILED_UNITS = 3
 """An mcrt that failed so many units gets no more: others can render them, so it is the machine."""
 
 MAX_FAILED_MCRTS = 3
 """A unit that failed on so many mcrts is not tried again: it is the scene."""
+
+
+@dataclass(frozen=True)
+class BadUnit:
+    """A unit that cannot be rendered: its number, tile, samples [begin, end), and what each mcrt said."""
+
+    unit: int
+    tile: int
+    begin: int
+    end: int
+    reasons: dict[str, str]
+
+    def pixels(self, plan: UnitPlan) -> FailedPixels:
+        """What of a picture it is."""
+        across = tile_grid(plan.width, plan.height)[0]
+        x, y = self.tile % across * TILE, self.tile // across * TILE
+        right, top = min(x + TILE, plan.width) - 1, min(y + TILE, plan.height) - 1
+        return FailedPixels(x, y, right, top, self.begin, self.end)
 
 
 class Failures:

@@ -7,14 +7,14 @@ at any time: `restore` says what merges have.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from arras_ray.credit import Credit
-from arras_ray.failures import Failures
+from arras_ray.failures import BadUnit, Failures
 from arras_ray.film import shard_of_tile, tiles_in
-from arras_ray.messages import TILE, BadSample, FailedPixels, Lease, McrtRow, Receipt, Tally, tile_grid
+from arras_ray.messages import BadSample, Lease, McrtRow, Receipt, Tally
 from arras_ray.pace import Deadlines, OpenLease, PacedMcrt, typical_rate
 from arras_ray.tallies import Tallies
 from arras_ray.unit_plan import UnitPlan
@@ -22,25 +22,6 @@ from arras_ray.unit_states import UnitStates
 
 MAX_LEASE_UNITS = 256
 """Bounds the sums of a lease (40 MB), whatever the speed of an mcrt."""
-
-
-@dataclass(frozen=True)
-class BadUnit:
-    """A unit that cannot be rendered: its number, tile, samples [begin, end), and what each mcrt said."""
-
-    unit: int
-    tile: int
-    begin: int
-    end: int
-    reasons: dict[str, str]
-
-
-def failed_pixels(bad: BadUnit, plan: UnitPlan) -> FailedPixels:
-    """What of a picture a unit that cannot be rendered is."""
-    across = tile_grid(plan.width, plan.height)[0]
-    x, y = bad.tile % across * TILE, bad.tile // across * TILE
-    right, top = min(x + TILE, plan.width) - 1, min(y + TILE, plan.height) - 1
-    return FailedPixels(x, y, right, top, bad.begin, bad.end)
 
 
 class Ledger:

@@ -17,7 +17,8 @@ from arras_ray.actors.mcrt import LeaseEnd
 from arras_ray.actors.pool import ActorPool
 from arras_ray.actors.reasons import sentence
 from arras_ray.actors.seen import SeenMcrt, SeenMcrts
-from arras_ray.ledger import BadUnit, Ledger, failed_pixels
+from arras_ray.failures import BadUnit
+from arras_ray.ledger import Ledger
 from arras_ray.messages import Lease, Receipt, RenderStatus, Tally
 from arras_ray.pace import Deadlines
 from arras_ray.previews import PreviewPlan
@@ -365,7 +366,7 @@ class Dispatch:
     def _give_up(self, bad: BadUnit) -> None:
         """A unit that nobody can render."""
         assert self._ledger is not None
-        failed = self._course.failed = failed_pixels(bad, self._ledger.plan)
+        failed = self._course.failed = bad.pixels(self._ledger.plan)
         who = "; ".join(f"{name}: {reason}" for name, reason in bad.reasons.items())
         self._fail(f"{failed} could not be rendered by {len(bad.reasons)} mcrts ({who})")
 

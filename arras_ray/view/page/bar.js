@@ -41,7 +41,9 @@ export class Bar {
 
   showStatus({ stage, playing, progress, samples, seconds, rate, width, height }) {
     element("progress").value = progress;
-    show("stage", stage);
+    // What is refined without end stays at nothing for hours.
+    const percent = Math.floor(progress * 100);
+    show("stage", percent > 0 && percent < 100 ? `${stage} ${percent} %` : stage);
     show("samples", `${(samples / (width * height)).toFixed(1)} spp`);
     show("rate", `${short(rate)}/s`);
     show("seconds", `${seconds.toFixed(1)} s`);

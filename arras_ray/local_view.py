@@ -200,7 +200,8 @@ class LocalView:
         self._film = Film(engine.width, engine.height, self._film.version)
         self._previews = Previews(self._film.n_tiles)
         region, size = self._options.get("region"), (engine.width, engine.height)
-        self._previews_left = PreviewPlan(*size, sync_id, self._preview_ids, region=region)
+        about = (*size, sync_id, self._preview_ids)
+        self._previews_left = PreviewPlan(*about, now=time.monotonic(), region=region, after=self._previews_left)
         self._ledger = self._ledger.renewed(UnitPlan(*size, engine.spp), sync_id, region)
         self._shown = sync_id
 

@@ -16,11 +16,19 @@ from arras_ray.messages import FULL_MASK, UNIT, CoarseTiles, Lease
 STRIDES = (8, 4, 2)
 """Of one preview after the other, coarsest first; each takes four times as long as the one before."""
 
+SMOOTH = STRIDES[1]
+"""Where one scene follows another without a pause, this fine a picture of each is wanted, and none before it."""
+
+MOVING_SECONDS = 0.4
+"""Edits that follow each other sooner are of one motion."""
+
 
 class PreviewPlan:
     """Leases the tiles of a picture as previews, the coarsest first, each once.
 
-    Pure decisions, as the ledger's. ids: of leases, other ones than a ledger's. region: as `film.tiles_in` has it.
+    Pure decisions, as the ledger's. ids: of leases, other ones than a ledger's. region: as `film.tiles_in` has it. now:
+    seconds of a clock. after: the plan of the scene before; of a motion that was smooth so far the coarsest preview,
+    which nobody would see, is left out.
     """
 
     def __init__(
@@ -29,14 +37,18 @@ class PreviewPlan:
         height: int,
         sync_id: int,
         ids: Iterator[int],
-        strides: Sequence[int] = STRIDES,
+        *,
+        now: float,
         region: Sequence[int] | None = None,
+        after: PreviewPlan | None = None,
     ) -> None:
         self.sync_id = sync_id
+        self._began = now
+        moves = after is not None and now - after._began < MOVING_SECONDS and after._is_smooth
+        self._strides = tuple(stride for stride in STRIDES if stride <= SMOOTH) if moves else STRIDES
         tiles = morton_tiles(width, height)
         self._tiles = tiles[tiles_in(region, width, height)[tiles]]
-        self._queue = [(stride, self._tiles) for stride in strides if len(self._tiles)]
-        self._strides = tuple(strides)
+        self._queue = [(stride, self._tiles) for stride in self._strides if len(self._tiles)]
         self._open: dict[int, Lease] = {}
         self._ids = ids
 
@@ -44,6 +56,12 @@ class PreviewPlan:
     def left(self) -> bool:
         """Something is to be leased still."""
         return bool(self._queue)
+
+    @property
+    def _is_smooth(self) -> bool:
+        """All of the picture was rendered so finely."""
+        under_way = [stride for stride, _ in self._queue] + [lease.stride for lease in self._open.values()]
+        return max(under_way, default=0) < SMOOTH
 
     def lease(self, mcrt: str, n_mcrts: int) -> Lease | None:
         """The next run for an mcrt, one of n_mcrts that share the work; None when it has two or nothing is left.

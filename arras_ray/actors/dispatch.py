@@ -269,8 +269,8 @@ class Dispatch:
     def _preview_of(self, picture: Picture) -> PreviewPlan | None:
         if not self._interactive:
             return None
-        size = (picture.width, picture.height)
-        return PreviewPlan(*size, picture.sync_id, self._preview_ids, region=picture.region)
+        about = (picture.width, picture.height, picture.sync_id, self._preview_ids)
+        return PreviewPlan(*about, now=time.monotonic(), region=picture.region, after=self._previews)
 
     @contextmanager
     def _or_fail(self) -> Iterator[None]:

@@ -10,20 +10,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from arras_ray.errors import ArrasRayError, MessageError
+from arras_ray.previews import MOVING_SECONDS, SMOOTH
 from arras_ray.scene import SceneContext, SceneObject, rdlb
 from arras_ray.scene.bounds import bounding_sphere
 from arras_ray.view.picture import LivePicture
 
-SHOWN_STRIDE = 4
-"""The next edit waits until the last one is seen at a quarter of the resolution,"""
 SHOWN_SECONDS = 0.3
-"""or for so long: whoever moves without a pause shall see something."""
+"""So long, at most, the next edit waits until the last one is seen smoothly: whoever moves without a pause shall see
+something."""
 
 STEERED = ("CAMERA", "LIGHT")
 """Viewers may set attributes of these, of"""
 STEERED_TYPES = ("bool", "int", "float", "double", "rgb", "vec2f", "vec3f")
-
-MOVING_SECONDS = 0.4
 
 PLAYING = ("rendering", "paused", "stopped")
 
@@ -149,7 +147,7 @@ class Steering:
             if others:
                 told()
             deadline = time.monotonic() + SHOWN_SECONDS
-            while sync_id is not None and not self._picture.covered(sync_id, SHOWN_STRIDE):
+            while sync_id is not None and not self._picture.covered(sync_id, SMOOTH):
                 if time.monotonic() > deadline or self.playing != "rendering":
                     break
                 await asyncio.sleep(0.002)

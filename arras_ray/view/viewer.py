@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from arras_ray.errors import MessageError
-from arras_ray.previews import STRIDES
+from arras_ray.previews import SMOOTH, STRIDES
 from arras_ray.view.coding import LARGEST_EXPOSURE, Coding, HalfFloats, Jpeg, PictureNews
 from arras_ray.view.picture import WHOLE_TILE_BYTES, LivePicture, SentTiles
 
@@ -27,8 +27,8 @@ BURST_BYTES = 5e6
 MOST_WHOLE = 32
 """Whole tiles of a frame, 1 MB: what waits behind it waits no longer than it takes to send."""
 
-COARSEST, SMOOTH, *_ = STRIDES
-"""Strides at which a picture is first seen: after a single edit, and while it moves, when one frame for each scene is
+COARSEST = STRIDES[0]
+"""Stride at which a picture is first seen after a single edit; while it moves, one smooth frame for each scene is
 enough."""
 
 PATIENCE_SECONDS = 0.1

@@ -15,8 +15,8 @@ WIDTH, HEIGHT, N_TILES = 640, 320, 50
 NOTHING = np.zeros(0, "i8")
 
 
-def plan() -> PreviewPlan:
-    return PreviewPlan(WIDTH, HEIGHT, 7, count(-1, -1))
+def plan(now: float = 0.0, after: PreviewPlan | None = None) -> PreviewPlan:
+    return PreviewPlan(WIDTH, HEIGHT, 7, count(-1, -1), now=now, after=after)
 
 
 def test_mcrts_share_every_preview_and_the_coarsest_goes_out_at_once() -> None:
@@ -38,6 +38,29 @@ def test_mcrts_share_every_preview_and_the_coarsest_goes_out_at_once() -> None:
         leases.append(previews.lease(lease.mcrt, 3))
     assert not previews.left
     assert {stride: sorted(of_it) for stride, of_it in tiles.items()} == {s: list(range(N_TILES)) for s in (8, 4, 2)}
+
+
+def rendered(previews: PreviewPlan, down_to: int) -> PreviewPlan:
+    """The plan when all was rendered down to this stride."""
+    while (lease := previews.lease("mcrt_i0", 1)) is not None and lease.stride >= down_to:
+        previews.ended(lease.lease_id, NOTHING)
+    return previews
+
+
+def test_a_smooth_motion_begins_with_what_is_seen_of_it() -> None:
+    before = rendered(plan(now=10.0), down_to=4)
+    following = plan(now=10.2, after=before)
+    lease = following.lease("mcrt_i0", 1)
+    assert lease is not None
+    assert (lease.stride, len(lease.units)) == (4, N_TILES)  # everybody's region at once
+
+
+@pytest.mark.parametrize(("down_to", "now"), [(8, 10.2), (4, 20.0)], ids=["not smooth", "no motion"])
+def test_all_else_begins_with_the_coarsest(down_to: int, now: float) -> None:
+    following = plan(now=now, after=rendered(plan(now=10.0), down_to))
+    lease = following.lease("mcrt_i0", 1)
+    assert lease is not None
+    assert lease.stride == 8
 
 
 def test_nobody_holds_more_than_two() -> None:

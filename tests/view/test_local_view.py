@@ -86,7 +86,7 @@ def test_a_scene_that_cannot_be_drawn_is_told_and_the_next_one_counts(context: S
 
 def test_a_pause_keeps_what_there_is_and_goes_on_to_the_same_bits(context: SceneContext, start: Start) -> None:
     render = start(spp=64)
-    shown(render, 1)
+    until(lambda: render.status().samples > 0, "samples, after the previews")
     render.pause()
     until(lambda: render.status().mcrts[0].open_leases == 0, "the lease to end")
     before = render.status().samples

@@ -1,14 +1,14 @@
 // Draws the picture with WebGL2: half floats go to the card as they are, the rest is the shader's.
 
-import { CHANNELS } from "./display.js";
-import { FRAGMENT, VERTEX } from "./shader.js";
+import { VERTEX, fragment } from "./shader.js";
 
 const BACKGROUND = 0x18 / 255;
 
 export class Screen {
   #canvas;
   #gl;
-  #uniforms;
+  /** By the text of their fragment shader: [program, uniforms]. */
+  #programs;
   #picture;
   #strides;
 
@@ -37,7 +37,7 @@ export class Screen {
     if (picture.width === 0) return;
 
     this.#upload(picture);
-    const at = this.#uniforms;
+    const at = this.#use(fragment(display));
     const { left, top, width: across, height: down } = viewport.rectangle;
     gl.uniform4f(
       at.rectangle,
@@ -46,17 +46,32 @@ export class Screen {
     );
     gl.uniform2f(at.size, picture.width, picture.height);
     gl.uniform1f(at.scale, viewport.scale);
-    gl.uniform1i(at.channel, CHANNELS.indexOf(display.channel));
     gl.uniform1f(at.gain, 2 ** display.exposure);
-    gl.uniform1f(at.exponent, display.gamma === "sRGB" ? 0 : 1 / display.gamma);
-    gl.uniform1i(at.grid, display.grid);
+    gl.uniform1f(at.exponent, 1 / display.gamma);
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
   }
 
   #prepare() {
     const gl = this.#gl;
+    this.#programs = new Map();
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    this.#picture = new Texture(gl, gl.TEXTURE0, gl.RGBA16F);
+    this.#strides = new Texture(gl, gl.TEXTURE1, gl.R8);
+  }
+
+  /** The places of the uniforms of a program that is used from now on; null for those it does without. */
+  #use(text) {
+    const gl = this.#gl;
+    if (!this.#programs.has(text)) this.#programs.set(text, this.#build(text));
+    const [program, uniforms] = this.#programs.get(text);
+    gl.useProgram(program);
+    return uniforms;
+  }
+
+  #build(fragmentText) {
+    const gl = this.#gl;
     const program = gl.createProgram();
-    for (const [type, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+    for (const [type, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, fragmentText]]) {
       const shader = gl.createShader(type);
       gl.shaderSource(shader, text);
       gl.compileShader(shader);
@@ -68,14 +83,11 @@ export class Screen {
       throw new Error(`The shaders do not compile. ${logs.join(" ")}`);
     }
     gl.useProgram(program);
-
-    const names = ["rectangle", "size", "scale", "channel", "gain", "exponent", "grid", "picture", "strides"];
-    this.#uniforms = Object.fromEntries(names.map((name) => [name, gl.getUniformLocation(program, name)]));
-    gl.uniform1i(this.#uniforms.picture, 0);
-    gl.uniform1i(this.#uniforms.strides, 1);
-    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    this.#picture = new Texture(gl, gl.TEXTURE0, gl.RGBA16F);
-    this.#strides = new Texture(gl, gl.TEXTURE1, gl.R8);
+    const names = ["rectangle", "size", "scale", "gain", "exponent", "picture", "strides"];
+    const uniforms = Object.fromEntries(names.map((name) => [name, gl.getUniformLocation(program, name)]));
+    gl.uniform1i(uniforms.picture, 0);
+    gl.uniform1i(uniforms.strides, 1);
+    return [program, uniforms];
   }
 
   #upload(picture) {

@@ -144,8 +144,8 @@ SPELLINGS: tuple[Spelling, ...] = (
     *_no_effect("messages are not traced", "--trace-level N"),
     *_no_effect("nothing is logged to Athena", "--athena-env NAME"),
     *_no_effect("there is no console; arras-ray ps, scale and stop reach a session that runs", "--debug-console PORT"),
-    *_refused("there is no window", "leave it away: the picture is written to a file", "--gui"),
-    *_refused("there is no window with a start button", "leave it away, and start the command later", "--delay"),
+    *_refused("this writes a file", "arras-ray view shows the render in a browser", "--gui"),
+    *_refused("there is no start button here", "the page of arras-ray view has one", "--delay"),
     *_refused(
         "scripts work arras_render's window",
         "--json tells a program how far a render is, --time ends it, --exr names its picture",

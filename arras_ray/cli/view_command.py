@@ -111,7 +111,9 @@ def view(
                 from arras_ray.view.live_files import LiveFiles
 
                 message = RDLMessage(1, context.to_bytes(), options=endless | chosen)
-                files = LiveFiles(list(dict.fromkeys(context.files)), message.payload, lambda: reading.read(scenes))
+                read_paths = list(dict.fromkeys(context.files))
+                sized = "width" in chosen
+                files = LiveFiles(read_paths, message.payload, lambda: reading.read(scenes), sized=sized)
                 handle: Any = starter.start(message)
                 interrupt.gentle()
                 if benchmark:

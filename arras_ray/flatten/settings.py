@@ -11,7 +11,7 @@ import numpy as np
 from arras_ray.errors import SceneError
 from arras_ray.flatten.report import Report
 from arras_ray.kernels.layout import SETTINGS
-from arras_ray.scene import SceneContext
+from arras_ray.scene import SceneContext, raster
 
 MAX_SPP = 1 << 16
 """Samples a pixel for which sums stay exact."""
@@ -31,18 +31,11 @@ NOT_YET = (
 
 
 def picture_size(context: SceneContext, options: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height in pixels: the options', else image size / res, truncated, at least 1."""
+    """Width and height in pixels: the options', else the scene's."""
     if options.get("width"):
         width, height = int(options["width"]), int(options["height"])
     else:
-        variables = context.variables
-        res = float(variables.get("res"))
-        if not res > 0.0:
-            raise SceneError(
-                f"the scene variable res is {res}", hint="it has to be above 0; 2 halves each side", attribute="res"
-            )
-        width = max(1, int(variables.get("image_width") / res))
-        height = max(1, int(variables.get("image_height") / res))
+        width, height = raster.picture_size(context)
     if not (1 <= width <= 1 << 16 and 1 <= height <= 1 << 16):
         raise SceneError(
             f"a picture of {width} x {height} pixels cannot be rendered", hint="each side goes from 1 to 65536"

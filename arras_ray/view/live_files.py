@@ -9,6 +9,7 @@ from pathlib import Path
 
 from arras_ray.errors import ArrasRayError
 from arras_ray.scene import Delta, SceneContext
+from arras_ray.scene.raster import picture_size
 
 LOOK_SECONDS = 0.25
 
@@ -17,18 +18,24 @@ Stamp = tuple[int, int, int]
 
 class LiveFiles:
     """The files a scene was read from, and that scene in RDLB. read() reads them all again; it may raise SceneError and
-    others of ours."""
+    others of ours. sized: the picture's size is another than the scene's, and stays when that changes."""
 
-    def __init__(self, paths: Sequence[str | Path], scene: bytes, read: Callable[[], SceneContext]) -> None:
+    def __init__(
+        self, paths: Sequence[str | Path], scene: bytes, read: Callable[[], SceneContext], *, sized: bool = False
+    ) -> None:
         self._paths = [Path(path) for path in paths]
         self._scene = scene
         self._read = read
+        self._sized = sized
         self._before: SceneContext | None = None
         self._lost: list[str] = []
         self._stamps = self._look()
 
-    async def watch(self, changed: Callable[[bytes], None], tell: Callable[[Sequence[str]], None]) -> None:
-        """Hand on what differs from the last time, in RDLB, and tell all that is not as the files say; for ever."""
+    async def watch(
+        self, changed: Callable[[bytes, tuple[int, int] | None], None], tell: Callable[[Sequence[str]], None]
+    ) -> None:
+        """Hand on what differs from the last time, in RDLB, with the size of the picture where that does, and tell all
+        that is not as the files say; for ever."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             stamps = self._look()
@@ -36,9 +43,9 @@ class LiveFiles:
                 continue
             self._stamps = stamps
             try:
-                delta, lost = await asyncio.to_thread(self._differences)
+                delta, size, lost = await asyncio.to_thread(self._differences)
                 if delta:
-                    changed(delta)
+                    changed(delta, size)
             except ArrasRayError as error:
                 tell([f"a saved file cannot be taken over: {error}", *self._lost])
                 continue
@@ -46,14 +53,16 @@ class LiveFiles:
             self._lost += [text for text in texts if text not in self._lost]
             tell(self._lost)
 
-    def _differences(self) -> tuple[bytes, tuple[str, ...]]:
-        """What the files say now and did not say before: in RDLB, and what that cannot say."""
+    def _differences(self) -> tuple[bytes, tuple[int, int] | None, tuple[str, ...]]:
+        """What the files say now and did not say before: in RDLB, the picture's new size, and what RDLB cannot say."""
         if self._before is None:
             self._before = SceneContext.from_bytes(self._scene)
         after = self._read()
         delta = Delta.between(self._before, after)
+        size = picture_size(after)
+        resized = not self._sized and size != picture_size(self._before)
         self._before = after
-        return delta.to_rdlb() if delta else b"", delta.lost
+        return delta.to_rdlb() if delta else b"", size if resized else None, delta.lost
 
     def _look(self) -> list[Stamp | None]:
         """What tells whether a file is another: its number, size and time; None for one that is away just now."""

@@ -66,6 +66,7 @@ class Steering:
         self._render = render
         self._picture = picture
         self._size = size
+        self._divisor = 1
         self._sphere = bounding_sphere(context)
         camera = context.camera
         assert camera is not None
@@ -116,16 +117,19 @@ class Steering:
         elif kind == "play":
             self._state = _playing(wish.get("state"))
         elif kind == "scale" and wish.get("divisor") in DIVISORS:
-            width, height = (max(1, side // int(wish["divisor"])) for side in self._size)
-            self._options = {"width": width, "height": height}
-            self._others = True
+            self._divisor = int(wish["divisor"])
+            self._resize()
         else:
             raise MessageError(f"there is no wish like this: {str(wish)[:100]}")
         self._wanted.set()
 
-    def apply(self, delta: bytes) -> None:
-        """A change in RDLB from somebody else: files that were saved. Raise SceneError."""
+    def apply(self, delta: bytes, size: tuple[int, int] | None = None) -> None:
+        """A change in RDLB from somebody else: files that were saved. size: of the whole picture, where it is another
+        now. Raise SceneError."""
         rdlb.decode(delta, self.context)
+        if size is not None:
+            self._size = size
+            self._resize()
         self._sphere = bounding_sphere(self.context)
         self._others = True
         self._wanted.set()
@@ -151,6 +155,11 @@ class Steering:
                 if time.monotonic() > deadline or self.playing != "rendering":
                     break
                 await asyncio.sleep(0.002)
+
+    def _resize(self) -> None:
+        width, height = (max(1, side // self._divisor) for side in self._size)
+        self._options = {"width": width, "height": height}
+        self._others = True
 
     async def _edit(self) -> int | None:
         """Make one edit of all wishes so far; None if they change nothing."""

@@ -354,7 +354,7 @@ def test_the_benchmark_as_events(ball: str, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_usage_error_is_raised_before_anything_is_rendered() -> None:
-    with pytest.raises(UsageError, match="--gui: there is no window"):
+    with pytest.raises(UsageError, match="--gui: this writes a file"):
         cli.main(["render", "no-such-scene.rdla", "--gui"], standalone_mode=False)
 
 

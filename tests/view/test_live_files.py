@@ -29,13 +29,15 @@ class Watching:
     def __init__(self, file: Path) -> None:
         self.context: SceneContext = read_scene([file])
         self.n_changes = 0
+        self.size: tuple[int, int] | None = None
         self.notes: list[str] = []
         """What is wrong with the files, as told last."""
         self._file = file
 
-    async def after(self, change: Callable[[], object], told: Callable[[], bool]) -> None:
+    async def after(self, change: Callable[[], object], told: Callable[[], bool], *, sized: bool = False) -> None:
         """Change something, and wait until this holds."""
-        files = LiveFiles([self._file], read_scene([self._file]).to_bytes(), lambda: read_scene([self._file]))
+        scene = read_scene([self._file]).to_bytes()
+        files = LiveFiles([self._file], scene, lambda: read_scene([self._file]), sized=sized)
         change()  # a moment before somebody looks
         watch = asyncio.create_task(files.watch(self._changed, self._tell))
         async with asyncio.timeout(PATIENCE):
@@ -46,7 +48,8 @@ class Watching:
     def _tell(self, problems: Sequence[str]) -> None:
         self.notes = list(problems)
 
-    def _changed(self, delta: bytes) -> None:
+    def _changed(self, delta: bytes, size: tuple[int, int] | None) -> None:
+        self.size = size
         rdlb.decode(delta, self.context)
         self.n_changes += 1
 
@@ -96,3 +99,11 @@ def test_what_cannot_be_taken_over_is_told(file: Path) -> None:
     without = SmallScene().context
     asyncio.run(watching.after(lambda: write_scene(without, file), lambda: bool(watching.notes)))
     assert "start the view again" in watching.notes[0]
+
+
+@pytest.mark.parametrize(("sized", "expected"), [(False, (150, 75)), (True, None)], ids=["the scene's", "its own"])
+def test_a_size_that_is_the_scenes_follows_it(file: Path, sized: bool, expected: tuple[int, int] | None) -> None:
+    watching = Watching(file)
+    text = file.read_text() + 'SceneVariables { ["image_width"] = 300, ["image_height"] = 150, ["res"] = 2 }\n'
+    asyncio.run(watching.after(lambda: file.write_text(text), lambda: watching.n_changes == 1, sized=sized))
+    assert watching.size == expected

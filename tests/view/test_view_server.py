@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,8 +17,9 @@ from view_scenes import PATIENCE, balls, finished
 
 from arras_ray.errors import UsageError
 from arras_ray.local_view import LocalView
-from arras_ray.scene import SceneContext
+from arras_ray.scene import SceneContext, read_scene, write_scene
 from arras_ray.view import ViewServer
+from arras_ray.view.live_files import LiveFiles
 
 SPP = 4
 
@@ -149,6 +151,29 @@ def test_a_light_gets_another_colour(server: ViewServer) -> None:
             red = balls().context
             red["panel"].set("color", (1.0, 0.0, 0.0))
             await page.becomes(finished(red))
+
+    run(test)
+
+
+def test_a_saved_file_makes_the_picture_another_size(render: LocalView, context: SceneContext, tmp_path: Path) -> None:
+    path = tmp_path / "scene.rdla"
+    write_scene(context, path)
+    files = LiveFiles([path], context.to_bytes(), lambda: read_scene([path]))
+
+    async def test() -> None:
+        with ViewServer(render, context, files=files) as server:
+            async with opened(server) as page:
+                await page.whole()
+                await page.say(type="scale", divisor=2)
+                await page.until(lambda: page.rgba.shape == (35, 75, 4))
+                larger = SceneContext.from_bytes(context.to_bytes())
+                larger.variables.set("image_width", 200)
+                larger.variables.set("image_height", 100)
+                write_scene(larger, path)
+                await page.until(lambda: page.rgba.shape == (50, 100, 4))
+                assert (page.scenes[-1]["width"], page.scenes[-1]["height"]) == (200, 100)
+                await page.say(type="scale", divisor=1)
+                await page.becomes(finished(context, width=200, height=100))
 
     run(test)
 

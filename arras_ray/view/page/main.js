@@ -33,8 +33,8 @@ const meter = new LatencyMeter();
 const frameRate = new FrameRate();
 
 let maySteer = false;
-/** The widest picture of this scene: what 100 % is. */
-let fullWidth = 0;
+/** Of the picture of this scene at 100 %. */
+let fullWidth = 1;
 /** Received and not yet drawn. */
 let frames = [];
 let knownMatrix = camera.matrix;
@@ -53,7 +53,6 @@ const connection = new Connection(url, {
   text: hear,
   frame: (buffer) => reader.read(buffer),
   opened() {
-    fullWidth = 0;
     coding.opened();
     bar.showConnection("connected", false);
   },
@@ -168,7 +167,9 @@ function takeScene(scene) {
   knownMatrix = camera.matrix;
   edits.clear();
   showLights(scene.lights);
-  fitPicture(scene.width, scene.height);
+  fullWidth = scene.width;
+  if (picture.width === 0) fitPicture(scene.width, scene.height);
+  else fitPicture(picture.width, picture.height);
   redraw();
 }
 
@@ -189,7 +190,6 @@ function receive(frame) {
 }
 
 function fitPicture(width, height) {
-  fullWidth = Math.max(fullWidth, width);
   viewport.setPicture(width, height, fullWidth);
   bar.showDivisor(Math.round(fullWidth / width));
 }

@@ -1,0 +1,17 @@
+"""The raster a scene asks for."""
+
+from __future__ import annotations
+
+from arras_ray.errors import SceneError
+from arras_ray.scene.context import SceneContext
+
+
+def picture_size(context: SceneContext) -> tuple[int, int]:
+    """Width and height in pixels by the scene variables: image size / res, truncated, at least 1. Raise SceneError."""
+    variables = context.variables
+    res = float(variables.get("res"))
+    if not res > 0.0:
+        raise SceneError(
+            f"the scene variable res is {res}", hint="it has to be above 0; 2 halves each side", attribute="res"
+        )
+    return max(1, int(variables.get("image_width") / res)), max(1, int(variables.get("image_height") / res))

@@ -173,9 +173,9 @@ class SessionRender:
         """
         with self._editing:
             known = {"width": self.width, "height": self.height, "spp": self.spp}
-            self._options = self._options | known | dict(options or {})
+            message = edit(max(sync_id, self.sync_id + 1), delta, self._options | known | dict(options or {}))
+            self._options = message.options
             self.width, self.height, self.spp = (self._options[name] for name in known)
-            message = edit(max(sync_id, self.sync_id + 1), delta, self._options)
             before = self.sync_id
             self._edits = kept(self._edits, message)
             self._stopped_at, self._settled, self._told_stop = None, False, -1

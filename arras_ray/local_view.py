@@ -95,9 +95,8 @@ class LocalView:
         """Change the scene, as SessionRender.edit does."""
         with self._changed:
             known = {"width": self.width, "height": self.height, "spp": self.spp}
-            self._options = known | self._options | dict(options or {})
-            message = edit(max(sync_id, self.sync_id + 1), delta, self._options)
-            self.sync_id = message.sync_id
+            message = edit(max(sync_id, self.sync_id + 1), delta, known | self._options | dict(options or {}))
+            self._options, self.sync_id = message.options, message.sync_id
             self._edits = kept(self._edits, message)
             self._paused = False
             self._word[0] = 1

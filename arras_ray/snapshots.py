@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ class _Newest:
     began: float
     ways: tuple[float, float]
     version: int = 0
-    rendered_at: float = 0.0
+    rendered_at: float = -math.inf
 
 
 class Snapshots:
@@ -44,7 +45,8 @@ class Snapshots:
         if now - newest.began > LATELY_SECONDS:
             newest.began, newest.ways = now, (newest.ways[1], way)
         newest.ways = newest.ways[0], min(newest.ways[1], way)
-        newest.version, newest.rendered_at = version, rendered_at + min(newest.ways)
+        # A part that comes late, as one that was sent again, is not the newest.
+        newest.version, newest.rendered_at = version, max(newest.rendered_at, rendered_at + min(newest.ways))
 
     def ages(self, since: int, version: int, now: float | None = None) -> dict[str, float]:
         """Seconds since the newest samples of each mcrt were rendered, where they are newer than version `since` and

@@ -36,3 +36,11 @@ def test_clocks_that_drift_are_compared_anew() -> None:
         snapshots.took("a", 1, second * (1 - drift), version=second, now=float(second))
     (age,) = snapshots.ages(second - 1, second, now=float(second)).values()
     assert age <= 2 * LATELY_SECONDS * drift
+
+
+def test_a_part_that_comes_late_is_not_the_newest() -> None:
+    snapshots = Snapshots()
+    snapshots.took("a", 1, 10.0, version=1, now=10.0)
+    snapshots.took("a", 1, 18.0, version=2, now=18.0)
+    snapshots.took("a", 1, 10.0, version=3, now=18.1)  # sent again
+    assert snapshots.ages(0, 3, now=18.2) == {"a": pytest.approx(0.2)}

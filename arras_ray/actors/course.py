@@ -15,7 +15,8 @@ class Course:
     """Of one state of the scene. earlier_seconds, earlier_samples: by dispatches before this one.
 
     early_end: the stage to end in once what is leased has ended. over_at: when it ended, by time.monotonic. unread:
-    parts in a row that merge could not read. warnings: of the scene, oldest first.
+    parts in a row that merge could not read. warnings: of the scene, oldest first; those of the one before stand until
+    an mcrt has told, `heard`.
     """
 
     stage: str = "loading"
@@ -27,11 +28,17 @@ class Course:
     failed: FailedPixels | None = None
     unread: int = 0
     warnings: list[str] = field(default_factory=list)
+    heard: bool = True
 
     @property
     def is_over(self) -> bool:
         """It has ended: finished, cancelled or failed."""
         return self.over_at is not None
+
+    def warn(self, *texts: str) -> None:
+        """What an mcrt has told of the scene."""
+        before = self.warnings if self.heard else []
+        self.warnings, self.heard = [*before, *(text for text in texts if text not in before)], True
 
     def end(self, stage: str) -> None:
         """It is over now."""

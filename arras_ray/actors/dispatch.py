@@ -157,7 +157,7 @@ class Dispatch:
                 plan = UnitPlan(picture.width, picture.height, picture.spp)
                 self._ledger = self._ledger.renewed(plan, picture.sync_id, picture.region)
                 self._previews = self._preview_of(picture)
-                self._course = Course("rendering")
+                self._course = Course("rendering", warnings=self._course.warnings, heard=False)
             if picture.sync_id <= self._stop_wanted:
                 self._end_early("cancelled")
             self._pool.pump()
@@ -175,7 +175,7 @@ class Dispatch:
                 if seen is not None and seen.life == life and seen.state == "ready":
                     return
                 self._mcrts[name] = SeenMcrt(node, threads, "ready", life)
-                self._warn(*warnings, of_scene=True)
+                self._course.warn(*warnings)
                 self._pool.remove(name)
                 self._pool.add(name, actor)
                 if self._ledger is not None:
@@ -302,12 +302,12 @@ class Dispatch:
                 if self._ledger is None:
                     return
                 now = time.monotonic()
-                if end.sync_id == self._ledger.sync_id:
-                    self._warn(*end.warnings, of_scene=True)
+                if end.warnings is not None and end.sync_id == self._ledger.sync_id:
+                    self._course.warn(*end.warnings)
                 if end.refused and end.sync_id == self._ledger.sync_id:
                     self._ledger.stop()
                     self._previews, self._course.early_end = None, "cancelled"
-                    self._warn(f"the scene cannot be drawn as it is now: {end.refused}", of_scene=True)
+                    self._course.warn(f"the scene cannot be drawn as it is now: {end.refused}")
                 if end.lease_id < 0 and self._previews is not None:
                     self._previews.ended(end.lease_id, end.unfinished)
                 self._ledger.rendered(end.lease_id, now)
@@ -388,9 +388,9 @@ class Dispatch:
         if self._ledger is not None:
             merge.finish.remote("FINISHED" if self._course.stage == "finished" else "CANCELLED", self._ledger.sync_id)
 
-    def _warn(self, *texts: str, of_scene: bool = False) -> None:
-        known = self._course.warnings if of_scene else self._warnings
-        known += [text for text in texts if text not in known]
+    def _warn(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warnings.append(text)
 
 
 def _restore(ledger: Ledger, n_merges: int, kept: Kept) -> int:

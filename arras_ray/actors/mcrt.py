@@ -38,14 +38,14 @@ Rendered = tuple[np.ndarray, np.ndarray, int, int, BadSample | None]
 class LeaseEnd:
     """What became of a lease at its mcrt. unfinished: (n,) i8 units that were not rendered, because the lease was
     cancelled. failed: units that could not be, each with the reason. refused: why the scene of this sync_id cannot be
-    drawn. warnings: what of the scene of this sync_id is drawn differently."""
+    drawn. warnings: what of the scene of this sync_id is drawn differently; None if that is not known."""
 
     lease_id: int
     unfinished: np.ndarray
     sync_id: int
     failed: tuple[tuple[int, str], ...] = ()
     refused: str = ""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] | None = None
 
 
 class Mcrt:

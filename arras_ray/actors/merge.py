@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -81,15 +83,10 @@ class Merge:
         """Start a film for parts of this picture, of which this merge keeps one shard: empty, or with what an earlier
         one has `saved`. Returns what is in it. Raise ResourcesError.
         """
-        try:
+        with self._room_for(picture):
             film = self._new_film(picture, shard, n_shards)
             film.touch(self._tiles)
             plan = UnitPlan(picture.width, picture.height, picture.spp, picture.earlier_ends)
-        except MemoryError:
-            raise ResourcesError(
-                f"{self.name} has not enough memory for a picture of {picture.width} x {picture.height} pixels",
-                hint="render a smaller picture, or on a node with more memory",
-            ) from None
         if saved is not None:
             film.restore(saved)
             # The tally was taken a moment after the sums; what is bad the sums themselves tell.
@@ -104,12 +101,16 @@ class Merge:
         return self._kept()
 
     def show(self, picture: Picture) -> None:
-        """The scene is another from now on: start an empty film. Parts and previews of earlier ones are not wanted."""
+        """The scene is another from now on: start an empty film. Parts and previews of earlier ones are not wanted.
+
+        Raise ResourcesError.
+        """
         with self._changed:
             if picture.sync_id <= self._sync_id:
                 return
-            self._film = self._new_film(picture, self._shard, self._n_shards)
-            self._plan = UnitPlan(picture.width, picture.height, picture.spp)
+            with self._room_for(picture):
+                self._film = self._new_film(picture, self._shard, self._n_shards)
+                self._plan = UnitPlan(picture.width, picture.height, picture.spp)
             self._tallies, self._samples, self._saved = Tallies(), 0, self._film.version
             self._sync_id, self._status = picture.sync_id, "STARTED"
             self._changed.notify_all()
@@ -201,6 +202,17 @@ class Merge:
         with self._changed:
             return dict(self._stats)
 
+    @contextmanager
+    def _room_for(self, picture: Picture) -> Iterator[None]:
+        """Raise ResourcesError where there is no memory for it."""
+        try:
+            yield
+        except MemoryError:
+            raise ResourcesError(
+                f"{self.name} has not enough memory for a picture of {picture.width} x {picture.height} pixels",
+                hint="render a smaller picture, or on a node with more memory",
+            ) from None
+
     def _new_film(self, picture: Picture, shard: int, n_shards: int) -> Film:
         """An empty film of a picture, and what belongs to it: the tiles of this merge, no previews."""
         film = Film(picture.width, picture.height, self._film.version)
@@ -246,7 +258,8 @@ class Merge:
             self._stats["rendering"] += part.seconds
             self._stats["adding"] += time.perf_counter() - begin
             self._samples += samples
-            self._snapshots.took(part.mcrt, part.life, part.rendered_at, film.version)
+            if len(new):
+                self._snapshots.took(part.mcrt, part.life, part.rendered_at, film.version)
             self._status = "RENDERING" if self._status == "STARTED" else self._status
             self._changed.notify_all()
         return Receipt(

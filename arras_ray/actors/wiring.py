@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arras_ray.actors.calls import Calls
 from arras_ray.actors.handshake import Kept, Loaded, Picture
@@ -18,6 +18,9 @@ from arras_ray.actors.saves import Saves
 from arras_ray.edits import kept
 from arras_ray.errors import ArrasRayError, ComputationError
 from arras_ray.messages import RDLMessage
+
+if TYPE_CHECKING:
+    from ray.exceptions import RayTaskError
 
 START_SECONDS = 1.0
 """After the first mcrt is ready the others get so long to be ready too, then the render begins."""
@@ -130,14 +133,21 @@ class Wiring:
                 call = actor.edit.remote([message for message in self.edits if message.sync_id > knows], knows)
             else:
                 call = actor.show.remote(self._picture)
-            self._told.put((call, partial(self._forget_telling, member, member.life, knows)))
+            self._told.put((call, partial(self._could_not_tell, member, member.life, knows)))
             member.sync_id = self.sync_id
 
-    def _forget_telling(self, member: Member, life: int, knew: int, error: Exception) -> None:
-        """A member was told of edits and may not have heard it: what it knew before counts again."""
+    def _could_not_tell(self, member: Member, life: int, knew: int, error: Exception) -> None:
+        """A member was told of edits and may not have heard it: what it knew before counts again. One that has heard
+        and cannot follow ends the session."""
+        from ray.exceptions import RayTaskError
+
+        if member.life != life:
+            return
+        if isinstance(error, RayTaskError):
+            self.fail(_unable("follow an edit", member, error))
+            return
         with self._editing:
-            if member.life == life:
-                member.sync_id = min(member.sync_id, knew)
+            member.sync_id = min(member.sync_id, knew)
 
     def _load(self, mcrt: Member) -> None:
         mcrt.become(LOADING)
@@ -169,10 +179,11 @@ class Wiring:
     def _picture(self) -> Picture:
         loaded = self.loaded
         assert loaded is not None
-        if not self.edits:
+        edits = self.edits  # they may be others a moment later
+        if not edits:
             return Picture(loaded.sync_id, loaded.width, loaded.height, loaded.spp, self.earlier_ends)
-        asked = {"width": loaded.width, "height": loaded.height, "spp": loaded.spp} | self.edits[-1].options
-        return Picture(self.sync_id, asked["width"], asked["height"], asked["spp"], region=asked.get("region"))
+        asked = {"width": loaded.width, "height": loaded.height, "spp": loaded.spp} | edits[-1].options
+        return Picture(edits[-1].sync_id, asked["width"], asked["height"], asked["spp"], region=asked.get("region"))
 
     def _begin_merge(self, merge: Member, shard: int) -> None:
         """Give a merge its film: empty, as it was resumed from, or as the merge in its place had saved it."""
@@ -277,15 +288,17 @@ class Wiring:
                 return
             member.busy = False
             if isinstance(error, RayTaskError):
-                cause = error.cause
-                who = f"{member.name} on {member.node}"
-                self.fail(cause if isinstance(cause, ArrasRayError) else _unable(who, member, error))
+                self.fail(_unable("begin", member, error))
 
         self.calls.ask(call, done, failed, ANSWER_SECONDS)
 
 
-def _unable(who: str, member: Member, error: Exception) -> ArrasRayError:
+def _unable(what: str, member: Member, error: RayTaskError) -> ArrasRayError:
+    """Why a member could not do what it was told."""
+    if isinstance(error.cause, ArrasRayError):
+        return error.cause
+    who = f"{member.name} on {member.node}"
     told = ended(error, who, "failed", computation=member.name, node=member.node)
     if isinstance(told, ComputationError):
-        told.message = f"the render did not begin: {who} failed: {sentence(error)}"
+        told.message = f"the render did not {what}: {who} failed: {sentence(error)}"
     return told

@@ -32,14 +32,10 @@ NOT_YET = (
 
 def picture_size(context: SceneContext, options: Mapping[str, Any]) -> tuple[int, int]:
     """Width and height in pixels: the options', else the scene's."""
-    if options.get("width"):
-        width, height = int(options["width"]), int(options["height"])
-    else:
-        width, height = raster.picture_size(context)
-    if not (1 <= width <= 1 << 16 and 1 <= height <= 1 << 16):
-        raise SceneError(
-            f"a picture of {width} x {height} pixels cannot be rendered", hint="each side goes from 1 to 65536"
-        )
+    if not options.get("width"):
+        return raster.picture_size(context)
+    width, height = int(options["width"]), int(options["height"])
+    raster.check_size(width, height)
     return width, height
 
 

@@ -234,9 +234,9 @@ def _floats(text: bytes, count: int) -> np.ndarray | None:
 def _parse(text: bytes, dtype: np.dtype[Any], count: int) -> np.ndarray | None:
     if text.count(b"+") != text.count(b"e+") + text.count(b"E+"):
         return None
-    last = text.rstrip(b" \t\r\n")[-1:]
-    if not last.isdigit() and last != b".":
-        # numpy takes an end without a number for one
+    # numpy takes a place without a number, or with a sign alone, for one
+    places = b",%s," % text.translate(None, b" \t\r\n")
+    if b",," in places or b"-," in places:
         return None
     with warnings.catch_warnings():
         # text that does not fit is an error to some releases of numpy and a warning to others

@@ -14,4 +14,15 @@ def picture_size(context: SceneContext) -> tuple[int, int]:
         raise SceneError(
             f"the scene variable res is {res}", hint="it has to be above 0; 2 halves each side", attribute="res"
         )
-    return max(1, int(variables.get("image_width") / res)), max(1, int(variables.get("image_height") / res))
+    width = max(1, int(variables.get("image_width") / res))
+    height = max(1, int(variables.get("image_height") / res))
+    check_size(width, height)
+    return width, height
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise SceneError for a picture that cannot be rendered."""
+    if not (1 <= width <= 1 << 16 and 1 <= height <= 1 << 16):
+        raise SceneError(
+            f"a picture of {width} x {height} pixels cannot be rendered", hint="each side goes from 1 to 65536"
+        )

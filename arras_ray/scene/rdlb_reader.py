@@ -20,7 +20,8 @@ OBJECT_RECORD = 2
 
 def touched(data: bytes | memoryview) -> frozenset[tuple[str, str]]:
     """What a change of a scene sets, as pairs of an object and what of it: "" for that it is there, `focal 0` for the
-    value of an attribute at a timestep, `color binding`, or `rows` of a layer, which go by what they are.
+    value of an attribute at a timestep, `color binding`, or `rows` of a layer, which go by what they are. What is left
+    out with a warning is not among them.
 
     A change that has all pairs of an earlier one leaves nothing of it. Raises SceneError as `decode` does.
     """
@@ -90,8 +91,10 @@ class _Decoder:
         class_name, name = record.text(), record.text()
         if not class_name and not name:
             raise record.fail("an object without class and name")
-        self._touched.add((name, ""))
-        return self._object(class_name, name, record), record
+        target = self._object(class_name, name, record)
+        if target is not None:
+            self._touched.add((name, ""))
+        return target, record
 
     def read(self, target: SceneObject, record: Cursor) -> None:
         """Read attributes and bindings of a record whose object was made."""
@@ -133,7 +136,6 @@ class _Decoder:
             if timestep > END:
                 raise record.fail(f"a value for timestep {timestep}")
             value = record.value(value_type)
-            self._touched.add((target.name, f"{name} {timestep}"))
             if attribute is None:
                 self._warn(target, name, "no attribute of this name")
             elif attribute.type != value_type:
@@ -160,10 +162,11 @@ class _Decoder:
             target.set(attribute.name, value, None if both else timestep, keep_binding=True)
         except SceneError as error:
             self._warn(target, attribute.name, error.message)
+        else:
+            self._touched.add((target.name, f"{attribute.name} {timestep}"))
 
     def _binding(self, target: SceneObject, record: Cursor) -> None:
         name = self._name(target, record)
-        self._touched.add((target.name, f"{name} binding"))
         class_name, bound_name = record.text(), record.text()
         if isinstance(target, Layer):
             return
@@ -178,6 +181,8 @@ class _Decoder:
             target.bind(name, bound)
         except SceneError as error:
             self._warn(target, name, error.message)
+        else:
+            self._touched.add((target.name, f"{name} binding"))
 
     def _name(self, target: SceneObject, record: Cursor) -> str:
         by_number = record.byte()

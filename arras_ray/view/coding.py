@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Protocol
 
@@ -44,13 +44,14 @@ class TileGroup:
 
 @dataclass(frozen=True)
 class PictureNews:
-    """What a viewer lacks of a picture. rendered: when the newest samples of each mcrt were, by time.monotonic here."""
+    """What a viewer lacks of a picture. rendered: when the newest samples of each mcrt were that it has seen with
+    these, by time.monotonic here."""
 
     sync_id: int
     width: int
     height: int
     rendered: dict[str, float]
-    groups: list[TileGroup] = field(default_factory=list)
+    groups: list[TileGroup]
 
     @property
     def n_bytes(self) -> int:

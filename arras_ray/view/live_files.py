@@ -43,26 +43,26 @@ class LiveFiles:
                 continue
             self._stamps = stamps
             try:
-                delta, size, lost = await asyncio.to_thread(self._differences)
+                after, delta, size = await asyncio.to_thread(self._differences)
                 if delta:
-                    changed(delta, size)
+                    changed(delta.to_rdlb(), size)
             except ArrasRayError as error:
                 tell([f"a saved file cannot be taken over: {error}", *self._lost])
                 continue
-            texts = [f"a saved file cannot be taken over as it is: {text}; start the view again" for text in lost]
+            self._before = after
+            texts = [f"a saved file cannot be taken over as it is: {text}; start the view again" for text in delta.lost]
             self._lost += [text for text in texts if text not in self._lost]
             tell(self._lost)
 
-    def _differences(self) -> tuple[bytes, tuple[int, int] | None, tuple[str, ...]]:
-        """What the files say now and did not say before: in RDLB, the picture's new size, and what RDLB cannot say."""
+    def _differences(self) -> tuple[SceneContext, Delta, tuple[int, int] | None]:
+        """The scene as the files say now, what they did not say before, and the picture's size if it is another."""
         if self._before is None:
             self._before = SceneContext.from_bytes(self._scene)
         after = self._read()
-        delta = Delta.between(self._before, after)
-        size = picture_size(after)
-        resized = not self._sized and size != picture_size(self._before)
-        self._before = after
-        return delta.to_rdlb() if delta else b"", size if resized else None, delta.lost
+        size = None
+        if not self._sized and picture_size(after) != picture_size(self._before):
+            size = picture_size(after)
+        return after, Delta.between(self._before, after), size
 
     def _look(self) -> list[Stamp | None]:
         """What tells whether a file is another: its number, size and time; None for one that is away just now."""

@@ -35,6 +35,7 @@ class LivePicture:
                 return False
             if frame.sync_id > self.sync_id or (frame.width, frame.height) != (self.width, self.height):
                 self._clear(frame.width, frame.height)
+                self._rendered = {}
             self.sync_id = frame.sync_id
             self._version += 1
             now = time.monotonic()
@@ -61,17 +62,20 @@ class LivePicture:
         """
         with self._lock:
             sent.follow(self.sync_id, len(self._strides))
-            news = PictureNews(self.sync_id, self.width, self.height, dict(self._rendered))
             lacking = self._versions > sent.versions
+            if not sent.owed.any():
+                sent.owed, sent.rendered = lacking.copy(), dict(self._rendered)
+            groups: list[TileGroup] = []
             for stride in (8, 4, 2, 1):
                 tiles = np.flatnonzero(lacking & (self._strides == stride))
                 if stride == 1 and len(tiles) > max_whole:
                     tiles = tiles[np.argsort(sent.versions[tiles], kind="stable")[:max_whole]]
                 if len(tiles):
-                    sent.versions[tiles] = self._versions[tiles]
+                    sent.versions[tiles], sent.owed[tiles] = self._versions[tiles], False
                     numbers = tiles.tolist()
-                    news.groups.append(TileGroup(stride, numbers, [self._pixels[tile] for tile in numbers]))
-            return news
+                    groups.append(TileGroup(stride, numbers, [self._pixels[tile] for tile in numbers]))
+            rendered = {} if sent.owed.any() else sent.rendered
+            return PictureNews(self.sync_id, self.width, self.height, rendered, groups)
 
     def _clear(self, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -89,10 +93,16 @@ class LivePicture:
 
 
 class SentTiles:
-    """What a viewer has: of each tile the version that was sent last."""
+    """What a viewer has: of each tile the version that was sent last.
+
+    owed: tiles that it lacked at some moment, and lacks still. rendered: when the newest samples of each mcrt were
+    rendered, as it was known at that moment.
+    """
 
     def __init__(self) -> None:
         self.versions = np.zeros(0, "i8")
+        self.owed = np.zeros(0, bool)
+        self.rendered: dict[str, float] = {}
         self._sync_id = -1
 
     def forget(self) -> None:
@@ -102,4 +112,4 @@ class SentTiles:
     def follow(self, sync_id: int, n_tiles: int) -> None:
         """Forget what was sent of another scene."""
         if sync_id != self._sync_id or n_tiles != len(self.versions):
-            self._sync_id, self.versions = sync_id, np.zeros(n_tiles, "i8")
+            self._sync_id, self.versions, self.owed = sync_id, np.zeros(n_tiles, "i8"), np.zeros(n_tiles, bool)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -85,6 +86,8 @@ class ViewServer:
         """Of each mcrt: when the newest samples that a viewer has drawn were rendered, and how long that took, ms."""
         self._problems: dict[str, tuple[str, ...]] = {}
         """What is not as it should be now, by whom it comes from."""
+        # Threads of their own, so that who steers does not wait for pictures of others.
+        self._coders = ThreadPoolExecutor(2, "view-coding")
         self._loop = asyncio.new_event_loop()
         started: list[Any] = []
         ready = threading.Event()
@@ -137,6 +140,7 @@ class ViewServer:
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         self._frames.join()
+        self._coders.shutdown()
 
     def __enter__(self) -> ViewServer:
         return self
@@ -227,6 +231,7 @@ class ViewServer:
             steers=role.steers,
             wish=self._steering.hear,
             drawn=self._drawn,
+            coders=self._coders,
             moves=lambda: self._steering.moves,
         )
         self._viewers.add(viewer)
@@ -260,11 +265,11 @@ class ViewServer:
                     self._tell_problems("frames", [f"the picture could not be fetched: {error}"])
                 self._closing.wait(FRAME_SECONDS)
                 continue
+            self._tell_problems("frames", [])
             if frame is None:
                 self._closing.wait(0.02 if self._render.error is None else FRAME_SECONDS)
                 continue
             version = frame.version
-            self._tell_problems("frames", [])
             if self._picture.take(frame):
                 with suppress(RuntimeError):  # the loop is closed
                     self._loop.call_soon_threadsafe(self._look)

@@ -73,6 +73,8 @@ class Steering:
         self._camera = camera
         self._initial = camera.get("node_xform").ravel().tolist()
         self._options: dict[str, Any] = {}
+        self._unsent: list[bytes] = []
+        """Changes of the scene that are not made yet."""
         self._state: str | None = None
         """What the render is to do, if that was wished."""
         self._others = False
@@ -140,7 +142,6 @@ class Steering:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            others, self._others = self._others, False
             try:
                 sync_id = await self._edit()
                 await self._play()
@@ -148,7 +149,8 @@ class Steering:
                 tell([f"the scene could not be changed: {error}"])
                 continue
             tell([])
-            if others:
+            if self._others:
+                self._others = False
                 told()
             deadline = time.monotonic() + SHOWN_SECONDS
             while sync_id is not None and not self._picture.covered(sync_id, SMOOTH):
@@ -164,14 +166,23 @@ class Steering:
     async def _edit(self) -> int | None:
         """Make one edit of all wishes so far; None if they change nothing."""
         again = self._state == "rendering" and self.playing == "stopped"
-        options, self._options = self._options, {}
         delta = self.context.delta()
-        if not delta and not options and not again:
-            return None
-        payload = delta.to_rdlb() if delta else b""
+        if delta:
+            self._unsent.append(delta.to_rdlb())
         self.context.commit()
+        if not self._unsent and not self._options and not again:
+            return None
         began = time.monotonic()
-        sync_id = await asyncio.to_thread(self._render.edit, payload, options)
+        options, self._options = self._options, {}
+        try:
+            while len(self._unsent) > 1:  # what came before could not be made
+                await asyncio.to_thread(self._render.edit, self._unsent[0])
+                del self._unsent[0]
+            sync_id = await asyncio.to_thread(self._render.edit, self._unsent[0] if self._unsent else b"", options)
+        except Exception:
+            self._options = options | self._options
+            raise
+        self._unsent.clear()
         self.playing = "rendering"
         self.edited_at[sync_id] = began
         for old in sorted(self.edited_at)[:-16]:

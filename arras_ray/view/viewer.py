@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -44,8 +45,11 @@ LONGEST_WISH = 4096
 
 
 class Viewer:
-    """A viewer behind a web socket. steers: it may send wishes; wish(message) raises MessageError for bad ones.
-    drawn(news): it has drawn a frame of these. moves(): whether the scene changes without a pause."""
+    """A viewer behind a web socket.
+
+    steers: it may send wishes; wish(message) raises MessageError for bad ones. drawn(news): it has drawn a frame of
+    these. moves(): whether the scene changes without a pause. coders: threads for codings that take long.
+    """
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Viewer:
         steers: bool,
         wish: Callable[[dict[str, Any]], None],
         drawn: Callable[[PictureNews], None],
+        coders: Executor,
         moves: Callable[[], bool],
     ) -> None:
         self.steers = steers
@@ -62,6 +67,7 @@ class Viewer:
         self._picture = picture
         self._wish = wish
         self._drawn = drawn
+        self._coders = coders
         self._moves = moves
         self._news = asyncio.Event()
         self._texts: dict[str, str] = {}
@@ -176,7 +182,7 @@ class Viewer:
         if isinstance(self._coding, HalfFloats):
             frame = encode(news, self._number)
         else:  # while others are served
-            frame = await asyncio.to_thread(encode, news, self._number)
+            frame = await asyncio.get_running_loop().run_in_executor(self._coders, encode, news, self._number)
         await self._socket.send_bytes(frame)
         self._news.set()  # there may be more than fits into a frame
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray.exceptions import RayTaskError
 
 from arras_ray.actors.calls import Calls, Silent
 from arras_ray.actors.handshake import Joined, Picture, Pulse
@@ -16,6 +17,7 @@ from arras_ray.actors.roster import READY, Roster
 from arras_ray.actors.saves import Saves
 from arras_ray.actors.wiring import Wiring
 from arras_ray.edits import edit
+from arras_ray.errors import ArrasRayError
 from arras_ray.messages import UNIT, Lease, RDLMessage
 from arras_ray.scene import SceneContext, rdlb
 from arras_ray.session.definition import parse_definition
@@ -61,13 +63,18 @@ class Network(Calls):
     ) -> None:
         if ref == "lost":
             failed(Silent("it was lost"))
+        elif isinstance(ref, Exception):
+            failed(ref)
         else:
             heard(None)
 
-    def call(self, method: Callable[..., Any], *arguments: Any) -> str:
+    def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
         if self.loses:
             return "lost"
-        method(*arguments)
+        try:
+            method(*arguments)
+        except Exception as error:
+            return RayTaskError(method.__name__, "", error)
         return "arrived"
 
 
@@ -81,7 +88,7 @@ class Handle:
         network, method = self._network, getattr(self._actor, name)
 
         class Method:
-            def remote(self, *arguments: Any) -> str:
+            def remote(self, *arguments: Any) -> Any:
                 return network.call(method, *arguments)
 
         return Method()
@@ -96,10 +103,10 @@ class Shown:
         self.sync_id = picture.sync_id
 
 
-def wired(network: Network, actors: dict[str, Any]) -> Wiring:
+def wired(network: Network, actors: dict[str, Any], fail: Callable[[ArrasRayError], None]) -> Wiring:
     """A session that renders; mcrt is loaded."""
     roster = Roster("wiring", parse_definition(DEFINITION, "wiring").expand(1), None)
-    wiring = Wiring(roster, network, Saves(roster, network, None), "scene", (), fail=_fails, out=_fails)
+    wiring = Wiring(roster, network, Saves(roster, network, None), "scene", (), fail=fail, out=_fails)
     for member in roster.members.values():
         member.actor, member.life, member.begun = Handle(network, actors[member.kind]), LIVES[member.kind], True
         member.joined, member.pulse = Joined(member.name, "node", "id", 1, 1.0, 1, ""), Pulse("ready")
@@ -124,7 +131,7 @@ def test_every_edit_is_heard_once_calls_arrive_again(steps: list[tuple[str, bool
     network = Network()
     mcrt, merge, dispatch = Mcrt("mcrt", "wiring", 8, 1, engine="test_wiring:load"), Shown(), Shown()
     mcrt.load(RDLMessage(1, context.to_bytes()))
-    wiring = wired(network, {"mcrt": mcrt, "merge": merge, "dispatch": dispatch})
+    wiring = wired(network, {"mcrt": mcrt, "merge": merge, "dispatch": dispatch}, _fails)
     context.commit()
     sync_id = 1
     for sync_id, (attribute, loses, looks) in enumerate(steps, 2):
@@ -140,3 +147,21 @@ def test_every_edit_is_heard_once_calls_arrive_again(steps: list[tuple[str, bool
     mcrt.render(Lease(1, sync_id, "mcrt", np.zeros(1, UNIT)))
     assert mcrt._engine.context == context
     assert merge.sync_id == dispatch.sync_id == sync_id
+
+
+def test_a_member_that_cannot_follow_an_edit_ends_the_session_once() -> None:
+    class Full(Shown):
+        def show(self, picture: Picture) -> None:
+            raise MemoryError("no room")
+
+    context = SceneContext()
+    network, told = Network(), list[ArrasRayError]()
+    mcrt = Mcrt("mcrt", "wiring", 8, 1, engine="test_wiring:load")
+    mcrt.load(RDLMessage(1, context.to_bytes()))
+    wiring = wired(network, {"mcrt": mcrt, "merge": Full(), "dispatch": Shown()}, told.append)
+    wiring.edit([edit(2, b"", {"width": 64, "height": 64})], 1)
+    for _ in range(5):
+        wiring.arrange()
+    (error,) = told
+    assert "merge" in str(error)
+    assert "no room" in str(error)

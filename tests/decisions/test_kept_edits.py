@@ -106,3 +106,11 @@ def test_moves_of_a_program_are_voided_like_those_of_the_view() -> None:
 def test_bytes_that_are_no_change_are_refused() -> None:
     with pytest.raises(SceneError, match="broken binary scene"):
         edits.edit(2, b"RectLight", {})
+
+
+def test_what_is_left_out_voids_nothing() -> None:
+    context = SceneContext()
+    context.create("RectLight", "lamp").set("color", (1.0, 0.5, 0.5))
+    data = context.to_bytes()
+    assert ("lamp", "") in rdlb.touched(data)
+    assert not any(name == "lamp" for name, _ in rdlb.touched(data.replace(b"RectLight", b"RectLighT")))

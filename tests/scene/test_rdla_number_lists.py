@@ -93,7 +93,10 @@ def lists(draw: st.DrawFn) -> str:
 @example("1, 9007199254740993, 2.5")
 @example("1,2,\n")
 @example("Vec2(0, )")
+@example("Vec3(0, , 5), Vec3( , 1, 2), Vec3(0, 1, )")
 @example("1, 2, -")
+@example("3, -, 4")
+@example("3, , 4")
 @example("1, 2, ,")
 def test_a_list_is_what_lua_makes_of_it(text: str) -> None:
     source = f"""

@@ -10,6 +10,7 @@ import pytest
 from small_scenes import SmallScene
 from view_scenes import PATIENCE
 
+from arras_ray.errors import SceneError
 from arras_ray.scene import SceneContext, rdlb, read_scene, write_scene
 from arras_ray.view.live_files import LiveFiles
 
@@ -107,3 +108,36 @@ def test_a_size_that_is_the_scenes_follows_it(file: Path, sized: bool, expected:
     text = file.read_text() + 'SceneVariables { ["image_width"] = 300, ["image_height"] = 150, ["res"] = 2 }\n'
     asyncio.run(watching.after(lambda: file.write_text(text), lambda: watching.n_changes == 1, sized=sized))
     assert watching.size == expected
+
+
+def test_what_could_not_be_applied_comes_with_the_next_save(file: Path) -> None:
+    watching = Watching(file)
+    text = file.read_text()
+    tries: list[bytes] = []
+
+    def refuse_once(delta: bytes, size: tuple[int, int] | None) -> None:
+        tries.append(delta)
+        if len(tries) == 1:
+            file.write_text(text.replace('["intensity"] = 2', '["intensity"] = 7') + "-- again")
+            raise SceneError("not now")
+        watching._changed(delta, size)
+
+    async def test() -> None:
+        files = LiveFiles([file], read_scene([file]).to_bytes(), lambda: read_scene([file]))
+        file.write_text(text.replace('["intensity"] = 2', '["intensity"] = 7'))
+        watch = asyncio.create_task(files.watch(refuse_once, watching._tell))
+        async with asyncio.timeout(PATIENCE):
+            while not watching.n_changes:
+                await asyncio.sleep(0.01)
+        watch.cancel()
+
+    asyncio.run(test())
+    assert watching.context["panel"].get("intensity") == 7.0
+
+
+def test_a_size_that_cannot_be_is_told(file: Path) -> None:
+    watching = Watching(file)
+    text = file.read_text() + 'SceneVariables { ["image_width"] = 1000000 }\n'
+    asyncio.run(watching.after(lambda: file.write_text(text), lambda: bool(watching.notes)))
+    assert "1000000 x" in watching.notes[0]
+    assert not watching.n_changes

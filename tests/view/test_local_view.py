@@ -11,6 +11,7 @@ from small_scenes import translate
 from view_scenes import OPTIONS, balls, shown, until
 
 from arras_ray.engine import from_context
+from arras_ray.errors import SceneError
 from arras_ray.local_render import LocalRender
 from arras_ray.local_view import LocalView
 from arras_ray.scene import SceneContext
@@ -117,3 +118,11 @@ def test_only_tiles_of_the_region_are_rendered(context: SceneContext, start: Sta
     assert render.status().samples == 64 * 128 * 4
     render.edit(b"", {"region": None})
     np.testing.assert_array_equal(finished(render), whole)
+
+
+def test_an_edit_that_is_refused_leaves_nothing_behind(context: SceneContext, start: Start) -> None:
+    render = start()
+    with pytest.raises(SceneError, match="broken binary scene"):
+        render.edit(b"RectLight", {"width": 40, "height": 30})
+    render.edit(b"")
+    np.testing.assert_array_equal(finished(render), alone(context))

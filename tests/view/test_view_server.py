@@ -178,6 +178,37 @@ def test_a_saved_file_makes_the_picture_another_size(render: LocalView, context:
     run(test)
 
 
+def test_a_change_that_could_not_be_made_is_made_with_the_next(render: LocalView, context: SceneContext) -> None:
+    class Stubborn:
+        """A render that cannot be reached at first."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(render, name)
+
+        tries = 0
+
+        def edit(self, *arguments: Any) -> int:
+            self.tries += 1
+            if self.tries == 1:
+                raise ConnectionError("gone")
+            return render.edit(*arguments)
+
+    async def test() -> None:
+        with ViewServer(Stubborn(), context) as server:
+            async with opened(server) as page:
+                await page.whole()
+                await page.say(type="set", object="panel", attribute="color", value=[1.0, 0.0, 0.0])
+                await page.until(lambda: any("could not be changed" in text for text in page.status["warnings"]))
+                await page.say(type="camera", matrix=translate(0.5, 0.2, 4.0).ravel().tolist())
+                changed = balls().context
+                changed["panel"].set("color", (1.0, 0.0, 0.0))
+                changed["camera"].set("node_xform", translate(0.5, 0.2, 4.0))
+                await page.becomes(finished(changed))
+                await page.until(lambda: page.status["warnings"] == [])
+
+    run(test)
+
+
 def test_what_is_wrong_with_a_scene_is_told_as_long_as_it_is(server: ViewServer) -> None:
     async def test() -> None:
         async with opened(server) as page:

@@ -1,12 +1,12 @@
-// How the picture is shown: all of it happens here in the page, none of it asks the server.
+// How the picture is shown: all of it happens here in the page. Only of a JPEG the server has to know the exposure.
 
-/** In the order of the shader's numbers. */
-export const CHANNELS = ["rgb", "r", "g", "b", "a", "luminance", "normalised"];
-
+/** In stops, either way; the server takes no more. */
+const LARGEST_EXPOSURE = 32;
 const GAMMA_LIMITS = [0.1, 10];
 const FIRST_GAMMA = 2.2;
 
 export class Display {
+  /** A name of the shaders' table. */
   channel = "rgb";
   /** In stops. */
   exposure = 0;
@@ -17,7 +17,8 @@ export class Display {
 
   addExposure(stops) {
     // Rounded, so that dragging to and fro comes back to 0.
-    this.exposure = Math.round((this.exposure + stops) * 1000) / 1000;
+    const exposure = Math.round((this.exposure + stops) * 1000) / 1000;
+    this.exposure = Math.min(LARGEST_EXPOSURE, Math.max(-LARGEST_EXPOSURE, exposure));
   }
 
   addGamma(amount) {

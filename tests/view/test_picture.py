@@ -1,0 +1,38 @@
+"""What a viewer lacks of a picture, and when what it has seen was rendered."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from arras_ray.messages import TILE, ProgressiveFrame
+from arras_ray.view.picture import LivePicture, SentTiles
+
+N_TILES = 6
+
+
+def frame(tiles: list[int], ages: dict[str, float], sync_id: int = 1) -> ProgressiveFrame:
+    pixels = np.zeros((len(tiles), TILE * TILE, 4), "f4")
+    return ProgressiveFrame(sync_id, 3 * TILE, 2 * TILE, 1, np.array(tiles, "i4"), pixels, 0.5, "RENDERING", (), ages)
+
+
+def test_samples_are_seen_when_the_last_of_their_tiles_is() -> None:
+    picture, sent = LivePicture(3 * TILE, 2 * TILE), SentTiles()
+    picture.take(frame(list(range(N_TILES)), {"mcrt_i0": 0.0}))
+    rendered_at = time.monotonic()
+    seen = []
+    for _ in range(3):
+        news = picture.news(sent, 2)
+        seen.append(news.rendered)
+        picture.take(frame([0], {"mcrt_i0": 0.0}))  # more comes all the time
+    assert seen[:2] == [{}, {}]
+    assert abs(seen[2]["mcrt_i0"] - rendered_at) < (time.monotonic() - rendered_at) + 1e-3
+    assert picture.news(sent, 2).rendered["mcrt_i0"] > seen[2]["mcrt_i0"]
+
+
+def test_samples_of_an_earlier_scene_are_not_seen_with_a_new_one() -> None:
+    picture, sent = LivePicture(3 * TILE, 2 * TILE), SentTiles()
+    picture.take(frame([0], {"mcrt_i0": 0.0}))
+    picture.take(frame([1], {"mcrt_i1": 0.0}, sync_id=2))
+    assert set(picture.news(sent, 10).rendered) == {"mcrt_i1"}

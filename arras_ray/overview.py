@@ -115,9 +115,9 @@ class Sessions:
 
     def names(self) -> list[str]:
         """Of all sessions, sorted."""
-        from arras_ray.actors import launch
+        from arras_ray.actors import names
 
-        return launch.sessions()
+        return names.sessions()
 
     def report(self) -> list[SessionUse]:
         """All sessions, by name."""
@@ -244,7 +244,7 @@ class Sessions:
     def _supervisor(self, name: str) -> Any:
         import ray
 
-        from arras_ray.actors.cluster import NAMESPACE
+        from arras_ray.actors.names import NAMESPACE
 
         try:
             return ray.get_actor(f"{name}/supervisor", NAMESPACE)

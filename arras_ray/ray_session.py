@@ -291,8 +291,8 @@ class RaySession(Session):
         """Get to know the computations that have joined."""
         import ray
 
-        from arras_ray.actors.cluster import NAMESPACE
         from arras_ray.actors.line import Line
+        from arras_ray.actors.names import NAMESPACE
 
         for joined in state.computations:
             if joined.name not in self._lines:

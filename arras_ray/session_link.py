@@ -32,9 +32,9 @@ BY_HAND = "ray.kill"
 
 def refuse_taken(cluster: Cluster, session: str) -> None:
     """Raise ClusterError if a session of this name runs."""
-    from arras_ray.actors import launch
+    from arras_ray.actors import names
 
-    if session in launch.sessions():
+    if session in names.sessions():
         raise name_taken(cluster, session)
 
 
@@ -93,7 +93,7 @@ class SessionLink:
         import ray
         from ray.exceptions import RayError
 
-        from arras_ray.actors import launch
+        from arras_ray.actors import names
         from arras_ray.actors.supervisor import take_down
 
         try:
@@ -107,7 +107,7 @@ class SessionLink:
             ray.kill(self.supervisor)
         deadline = time.monotonic() + CALL_SECONDS
         with suppress(RayError):
-            while self.name in launch.sessions() and time.monotonic() < deadline:
+            while self.name in names.sessions() and time.monotonic() < deadline:
                 time.sleep(LOOK_SECONDS)
 
     def _state(self, ref: Any) -> SessionState | None:

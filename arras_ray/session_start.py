@@ -133,7 +133,7 @@ def attach_session(cluster: Cluster, name: str, *, watch: bool = False, log_leve
     hears from now on, and change nothing. Raise UsageError where there is none, or one that renders."""
     import ray
 
-    from arras_ray.actors.cluster import NAMESPACE
+    from arras_ray.actors.names import NAMESPACE
 
     try:
         supervisor: Any = ray.get_actor(f"{name}/supervisor", NAMESPACE)

@@ -105,12 +105,12 @@ class InLine:
         """It is placed, or wants no more. May be called twice."""
         from ray.exceptions import RayError
 
-        from arras_ray.actors import launch
+        from arras_ray.actors import names
 
         if not self._gone.is_set():
             self._gone.set()
             with suppress(RayError):
-                if registry := launch.find_registry():
+                if registry := names.find_registry():
                     registry.leave.remote(self._id)
 
     def __enter__(self) -> Self:

@@ -124,7 +124,7 @@ def _is_back(cluster: FaultCluster, session: str, kind: str, pid: int) -> bool:
 def _remove_supervisor(session: str) -> None:
     import ray
 
-    from arras_ray.actors.cluster import NAMESPACE
+    from arras_ray.actors.names import NAMESPACE
 
     ray.kill(ray.get_actor(f"{session}/supervisor", NAMESPACE))
 

@@ -19,7 +19,7 @@ from fault_kills import is_over, message_of
 from fault_plans import definition
 from harness import say
 
-from arras_ray.actors.cluster import NAMESPACE
+from arras_ray.actors.names import NAMESPACE
 from arras_ray.messages import RDLMessage
 from arras_ray.render_start import render_session
 

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 from arras_ray.actors.guest_node import GuestNode, address_towards, check_reached, is_node
+from arras_ray.actors.names import NAMESPACE
 from arras_ray.actors.probe import address_on_this_machine, check_alive, is_alive, token
 from arras_ray.errors import ClusterError
 
@@ -34,9 +35,6 @@ GRACE_SECONDS = 5.0
 
 GONE_SECONDS = 5.0
 """How long a killed process may take to be gone."""
-
-NAMESPACE = "arras_ray"
-"""Ray namespace of all our actors; their names are SESSION/COMPUTATION."""
 
 OBJECT_STORE_BYTES = 512 << 20
 """Of an embedded Ray. A few leases a computation are under way at a time (40 MB at most each), and the scene."""

@@ -113,14 +113,14 @@ def check_reached(host_port: str) -> None:
     half a minute later."""
     import ray
 
-    from arras_ray.actors import launch
+    from arras_ray.actors.launch import on_head
     from arras_ray.actors.nodes import own_node
 
     all_nodes: Any = ray.nodes
     own = next(node for node in all_nodes() if node["NodeID"] == own_node())
     where = own["NodeManagerAddress"], own["NodeManagerPort"]
     try:
-        reached = ray.get(launch.on_head(reaches, *where), timeout=START_SECONDS)
+        reached = ray.get(on_head(reaches, *where), timeout=START_SECONDS)
     except ray.exceptions.RayError:
         reached = False
     if not reached:

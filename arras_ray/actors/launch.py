@@ -9,8 +9,7 @@ calls are answered while work is done; within a group of one thread they keep th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -18,13 +17,13 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from arras_ray.actors import ends
-from arras_ray.actors.cluster import NAMESPACE
 from arras_ray.actors.dispatch import Dispatch
 from arras_ray.actors.executor import Executor
 from arras_ray.actors.groups import Place
 from arras_ray.actors.keeper import Keeper
 from arras_ray.actors.mcrt import Mcrt
 from arras_ray.actors.merge import Merge
+from arras_ray.actors.names import NAMESPACE, REGISTRY
 from arras_ray.actors.nodes import head_node
 from arras_ray.actors.orders import Order, SessionOrder
 from arras_ray.actors.registry import IDLE_SECONDS, Registry
@@ -32,9 +31,6 @@ from arras_ray.actors.render_supervisor import RenderSupervisor
 from arras_ray.actors.session_supervisor import SessionSupervisor
 from arras_ray.session.computation_spec import ComputationSpec
 from arras_ray.session.host import Part
-
-REGISTRY = "registry"
-"""Name of the only actor that is no session's."""
 
 KINDS: dict[str, type] = {"mcrt": Mcrt, "merge": Merge, "dispatch": Dispatch}
 
@@ -176,25 +172,11 @@ def registry(idle_seconds: float = IDLE_SECONDS) -> Any:
     )
 
 
-def find_registry() -> Any:
-    """The registry of the cluster, None where there is none."""
-    with suppress(ValueError, ray.exceptions.RayError):
-        return ray.get_actor(REGISTRY, NAMESPACE)
-    return None
-
-
 def on_head(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function once, on the head, without cores; returns a reference to what it returns."""
     remote: Any = ray.remote  # its type hints know no options and a function at once
     where = NodeAffinitySchedulingStrategy(head_node(), soft=False)
     return remote(num_cpus=0, scheduling_strategy=where)(function).remote(*arguments)
-
-
-def sessions() -> list[str]:
-    """Names of the sessions that have a supervisor in this cluster."""
-    actors: Sequence[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
-    names = [actor["name"] for actor in actors if actor["namespace"] == NAMESPACE]
-    return sorted(name.removesuffix("/supervisor") for name in names if name.endswith("/supervisor"))
 
 
 @cache

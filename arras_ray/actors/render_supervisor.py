@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Any
 
 import ray
 
 from arras_ray.actors.ends import End
 from arras_ray.actors.handshake import Pulse
 from arras_ray.actors.health import KEEPERS_AFTER
+from arras_ray.actors.names import find_registry
 from arras_ray.actors.orders import Order, Parties, SessionState
 from arras_ray.actors.reasons import sentence
 from arras_ray.actors.roster import COMPILING, LEFT_OUT, LOADING, STARTING, Member
@@ -36,7 +36,7 @@ class RenderSupervisor(Supervisor):
         self._staffing = Staffing(
             roster, calls, order, tell=self._tell, fail=self._fail, drop=lambda member: self._health.end(member)
         )
-        self._share = Share(calls, self._find_registry)
+        self._share = Share(calls, find_registry)
         self._user, self._interactive = order.user, order.interactive
         message = ray.put(order.message) if order.message is not None else None
         self._wiring = Wiring(roster, calls, self._saves, message, order.earlier_ends, self._fail, self._unusable)
@@ -112,11 +112,6 @@ class RenderSupervisor(Supervisor):
 
     def _begin(self) -> None:
         self._staffing.begin(self._again, self._ended.is_set)
-
-    def _find_registry(self) -> Any:
-        from arras_ray.actors import launch
-
-        return launch.find_registry()
 
     def _step(self) -> None:
         self._staffing.limit = self._share.look(lambda: self._staffing.demand(self._user))

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from arras_ray.actors import groups
-from arras_ray.actors.cluster import NAMESPACE
 from arras_ray.actors.groups import Place
 from arras_ray.actors.handshake import Joined, Kept, Loaded, Pulse
+from arras_ray.actors.names import NAMESPACE
 from arras_ray.actors.nodes import nodes
 from arras_ray.errors import ResourcesError
 from arras_ray.session.definition import ComputationSpec

@@ -17,10 +17,10 @@ from typing import Any
 
 from arras_ray.actors import groups
 from arras_ray.actors.calls import Calls
-from arras_ray.actors.cluster import NAMESPACE
 from arras_ray.actors.ends import End
 from arras_ray.actors.handshake import Pulse, use_of_this_process
 from arras_ray.actors.health import Health
+from arras_ray.actors.names import NAMESPACE
 from arras_ray.actors.orders import AnyOrder, ComputationRow, SessionState
 from arras_ray.actors.reasons import sentence
 from arras_ray.actors.roster import READY, Member, Roster

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
+from arras_ray.cli.event_lines import EventLines
 from arras_ray.cli.summary import Summary, progress_of
 
 if TYPE_CHECKING:
     from arras_ray.ended import Ended
-    from arras_ray.errors import ArrasRayError
     from arras_ray.messages import RenderStatus
     from arras_ray.session.waiting_line import Waiting
 
 SCHEMA = 1
-"""Rises when a field goes away or changes its meaning; new events and fields may come without."""
 
 COMMON = ("schema", "event", "time")
 
@@ -62,14 +59,11 @@ INTERVAL = 0.5
 """Seconds between two progress events."""
 
 
-class JsonReport:
+class JsonReport(EventLines):
     """Writes events to a stream."""
 
+    schema = SCHEMA
     interval = INTERVAL
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._began = time.monotonic()
 
     def start(self, version: str, scenes: list[str], engine: str) -> None:
         self._write("start", version=version, scenes=scenes, engine=engine)
@@ -150,20 +144,5 @@ class JsonReport:
             computations=summary.where,
         )
 
-    def error(self, error: ArrasRayError) -> None:
-        self._write(
-            "error",
-            kind=type(error).__name__,
-            exit_code=error.exit_code,
-            message=error.message,
-            hint=error.hint,
-            fields=error.fields,
-        )
-
     def close(self) -> None:
-        self._stream.flush()
-
-    def _write(self, event: str, **fields: Any) -> None:
-        line = {"schema": SCHEMA, "event": event, "time": round(time.monotonic() - self._began, 3), **fields}
-        self._stream.write(json.dumps(line, default=str) + "\n")
         self._stream.flush()

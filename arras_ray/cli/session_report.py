@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from arras_ray.cli.event_lines import EventLines
 from arras_ray.cli.text import waiting_text
 
 if TYPE_CHECKING:
@@ -76,13 +75,10 @@ class SessionLines:
         """The command itself says errors on stderr, whatever the report."""
 
 
-class SessionEvents:
+class SessionEvents(EventLines):
     """One JSON object a line."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._lock = threading.Lock()
-        self._began = time.monotonic()
+    schema = SCHEMA
 
     def cluster(self, note: str) -> None:
         self._write("cluster", note=note)
@@ -118,22 +114,6 @@ class SessionEvents:
             computation=stopped.computation,
             detail=stopped.detail,
         )
-
-    def error(self, error: ArrasRayError) -> None:
-        self._write(
-            "error",
-            kind=type(error).__name__,
-            exit_code=error.exit_code,
-            message=error.message,
-            hint=error.hint,
-            fields=error.fields,
-        )
-
-    def _write(self, event: str, **fields: Any) -> None:
-        line = {"schema": SCHEMA, "event": event, "time": round(time.monotonic() - self._began, 3), **fields}
-        with self._lock:
-            self._out.write(json.dumps(line, default=str) + "\n")
-            self._out.flush()
 
 
 def write_line(stream: TextIO, text: str) -> None:

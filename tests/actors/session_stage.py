@@ -11,8 +11,9 @@ import ray
 from size_of_ray import CPUS, MEMORY
 from waiting import PATIENCE, until
 
-from arras_ray.actors import launch
-from arras_ray.actors.cluster import NAMESPACE, Cluster
+from arras_ray.actors import names
+from arras_ray.actors.cluster import Cluster
+from arras_ray.actors.names import NAMESPACE
 from arras_ray.actors.nodes import nodes
 from arras_ray.errors import ArrasRayError
 from arras_ray.overview import Sessions
@@ -80,7 +81,7 @@ class Stage:
             with suppress(ArrasRayError):
                 session.shutdown()
         there = left()
-        for name in launch.sessions():  # of a test that failed
+        for name in names.sessions():  # of a test that failed
             Sessions(self.cluster).stop(name)
         assert there == []
 

@@ -19,7 +19,8 @@ from ray.cluster_utils import Cluster as Nodes
 from waiting import PATIENCE, to_its_end
 
 from arras_ray.actors import cluster
-from arras_ray.actors.cluster import NAMESPACE, Cluster
+from arras_ray.actors.cluster import Cluster
+from arras_ray.actors.names import NAMESPACE
 from arras_ray.local_render import LocalRender
 from arras_ray.render_start import render_session
 from arras_ray.session.definition import parse_definition

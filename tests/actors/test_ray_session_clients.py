@@ -15,7 +15,7 @@ from session_parts import Gate, Picture, Pixels
 from session_stage import Stage, left, spec, take
 from waiting import PATIENCE, until
 
-from arras_ray.actors import launch
+from arras_ray.actors import names
 from arras_ray.actors.cluster import Cluster
 from arras_ray.errors import UsageError
 from arras_ray.overview import Sessions
@@ -89,7 +89,7 @@ def test_a_client_that_is_killed_leaves_nothing_but_what_was_to_be_kept(
     until(lambda: gate.is_reached, "a message to be held")
     process.kill()
     process.communicate()
-    until(lambda: launch.sessions() == ["kept"], "the session to end")
+    until(lambda: names.sessions() == ["kept"], "the session to end")
     until(lambda: all(name.startswith("kept") for name in left()), f"nothing to be left of it: {left()}")
     assert [path.name for path in gate.folder.glob("stopped *")] == ["stopped lost"]
     gate.open()

@@ -19,7 +19,7 @@ from size_of_ray import CPUS
 from waiting import PATIENCE, until
 
 from arras_ray import overview
-from arras_ray.actors import launch
+from arras_ray.actors import launch, names
 from arras_ray.actors.cluster import Cluster
 from arras_ray.client import SessionRender
 from arras_ray.errors import ClusterError, Interrupted, ResourcesError
@@ -51,9 +51,9 @@ def stage(ray_here: Cluster) -> Iterator[Stage]:
 
 def end_registry() -> None:
     """End it as somebody with `ray` in his hand does; the next one who waits makes another."""
-    if registry := launch.find_registry():
+    if registry := names.find_registry():
         ray.kill(registry)
-    until(lambda: launch.find_registry() is None, "the registry to be gone")
+    until(lambda: names.find_registry() is None, "the registry to be gone")
 
 
 class Waiter:
@@ -92,7 +92,7 @@ def test_who_waits_is_told_why_and_is_placed_when_there_is_room(stage: Stage, wa
     late = wait("late")
     late.hears(Waiting(2, 2, FULL))
     early.hears(Waiting(1, 2, FULL))
-    assert launch.sessions() == [first.name]
+    assert names.sessions() == [first.name]
     assert overview.Sessions(stage.cluster).names() == [first.name]
     first.shutdown()
     placed = early.session.result(PATIENCE)
@@ -123,7 +123,7 @@ def test_the_order_outlives_the_registry(stage: Stage, wait: Callable[[str], Wai
     early.hears(Waiting(1, 1, FULL))
     late = wait("late")
     late.hears(Waiting(2, 2, FULL))
-    ray.kill(launch.find_registry(), no_restart=for_good)
+    ray.kill(names.find_registry(), no_restart=for_good)
     first.shutdown()
     assert early.session.result(PATIENCE).wait_ready(PATIENCE).name == "early"
     late.hears(Waiting(1, 1, FULL))
@@ -135,7 +135,7 @@ def test_what_never_fits_fails_at_once(stage: Stage) -> None:
     (row,) = raised.value.table
     assert (row.computation, row.reason) == ("huge", "no node has as many cores")
     assert f"{CPUS} cores" in row.free
-    assert launch.find_registry() is None
+    assert names.find_registry() is None
 
 
 def test_a_name_that_is_taken_is_told_before_the_wait(stage: Stage) -> None:
@@ -147,7 +147,7 @@ def test_a_name_that_is_taken_is_told_before_the_wait(stage: Stage) -> None:
 def test_a_registry_that_nobody_asks_leaves(stage: Stage) -> None:
     registry = launch.registry(0.2)
     ray.get(registry.leave.remote("nobody"), timeout=PATIENCE)
-    until(lambda: launch.find_registry() is None, "it to leave")
+    until(lambda: names.find_registry() is None, "it to leave")
 
 
 SESSION = """{"computations": {"second": {"dso": "python:session_parts:Script",

@@ -14,8 +14,9 @@ from size_of_ray import CPUS, MEMORY
 from waiting import PATIENCE, to_its_end, until
 
 from arras_ray import client
-from arras_ray.actors import launch
-from arras_ray.actors.cluster import NAMESPACE, Cluster
+from arras_ray.actors import launch, names
+from arras_ray.actors.cluster import Cluster
+from arras_ray.actors.names import NAMESPACE
 from arras_ray.actors.nodes import nodes
 from arras_ray.actors.orders import Order
 from arras_ray.client import SessionRender
@@ -249,14 +250,14 @@ def test_a_name_is_taken_once(ray_here: Cluster, definition: SessionDefinition) 
         pytest.raises(ClusterError, match="shot runs already"),
     ):
         render_session(definition, message, cluster=ray_here, num_mcrt=1, name="shot", engine=ENGINE)
-    assert launch.sessions() == []
+    assert names.sessions() == []
 
 
 def test_a_session_ends_when_its_client_is_gone(ray_here: Cluster, definition: SessionDefinition) -> None:
     order = Order(definition.expand(1), scene(pause=0.05), versions(), ENGINE, client_seconds=1.0)
     supervisor = launch.supervisor("orphan", order)
     until(lambda: ray.get(supervisor.state.remote(), timeout=PATIENCE).stage != "placing", "the session to be placed")
-    assert launch.sessions() == ["orphan"]
+    assert names.sessions() == ["orphan"]
     until(nothing_is_left, "a session without a client to end")
 
 
@@ -266,7 +267,7 @@ def test_a_supervisor_leaves_by_itself_after_the_end(ray_here: Cluster, definiti
     supervisor = launch.supervisor("ended", Order(definition.expand(1), scene(pause=0.05), versions(), ENGINE))
     until(lambda: ray.get(supervisor.state.remote(), timeout=PATIENCE).stage != "placing", "the session to be placed")
     ray.get(supervisor.end.remote(), timeout=PATIENCE)
-    assert launch.sessions() == ["ended"]
+    assert names.sessions() == ["ended"]
     until(nothing_is_left, "a supervisor that has ended its session to leave")
 
 

@@ -17,7 +17,8 @@ from fake_engine import Stage, load, scene
 from size_of_ray import CPUS, MEMORY
 from waiting import PATIENCE, to_its_end, until
 
-from arras_ray.actors.cluster import NAMESPACE, Cluster
+from arras_ray.actors.cluster import Cluster
+from arras_ray.actors.names import NAMESPACE
 from arras_ray.actors.nodes import nodes
 from arras_ray.client import SessionRender
 from arras_ray.errors import ArrasRayError

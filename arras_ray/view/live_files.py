@@ -11,7 +11,9 @@ from arras_ray.errors import ArrasRayError
 from arras_ray.scene import Delta, SceneContext
 from arras_ray.scene.raster import picture_size
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.2
+SETTLE_SECONDS = 0.1
+"""A file that was changed a moment ago may not be written to its end."""
 
 Stamp = tuple[int, int, int]
 
@@ -41,9 +43,14 @@ class LiveFiles:
             stamps = self._look()
             if stamps == self._stamps:
                 continue
+            await asyncio.sleep(SETTLE_SECONDS)
+            if self._look() != stamps:
+                continue
             self._stamps = stamps
             try:
                 after, delta, size = await asyncio.to_thread(self._differences)
+                if self._look() != stamps:  # it was not the whole file, perhaps
+                    continue
                 if delta:
                     changed(delta.to_rdlb(), size)
             except ArrasRayError as error:

@@ -77,20 +77,18 @@ def test_a_file_that_cannot_be_read_is_told_and_the_next_one_counts(file: Path) 
     def spoil() -> None:
         file.write_text(text + "\nRectLight(")
 
-    def is_told() -> bool:
-        if not watching.notes:
-            return False
-        assert "cannot be taken over" in watching.notes[0]
-        assert "scene.rdla" in watching.notes[0]
-        assert not watching.n_changes
-        file.write_text(text.replace('["intensity"] = 2', '["intensity"] = 7'))
-        return True
+    told: list[str] = []
 
-    async def spoil_and_mend() -> None:
-        told: list[bool] = []
-        await watching.after(spoil, lambda: told.append(is_told()) or (any(told) and watching.n_changes == 1))
+    def mended() -> bool:
+        if watching.notes and not told:
+            told.extend(watching.notes)
+            assert not watching.n_changes
+            file.write_text(text.replace('["intensity"] = 2', '["intensity"] = 7'))
+        return watching.n_changes == 1
 
-    asyncio.run(spoil_and_mend())
+    asyncio.run(watching.after(spoil, mended))
+    assert "cannot be taken over" in told[0]
+    assert "scene.rdla" in told[0]
     assert watching.notes == []
     assert watching.context["panel"].get("intensity") == 7.0
 
@@ -141,3 +139,26 @@ def test_a_size_that_cannot_be_is_told(file: Path) -> None:
     asyncio.run(watching.after(lambda: file.write_text(text), lambda: bool(watching.notes)))
     assert "1000000 x" in watching.notes[0]
     assert not watching.n_changes
+
+
+def test_a_file_that_is_still_being_written_is_waited_for(file: Path) -> None:
+    watching = Watching(file)
+    told: list[list[str]] = []
+    text = file.read_text().replace('["intensity"] = 2', '["intensity"] = 7')
+
+    async def test() -> None:
+        files = LiveFiles([file], read_scene([file]).to_bytes(), lambda: read_scene([file]))
+        watch = asyncio.create_task(files.watch(watching._changed, lambda problems: told.append(list(problems))))
+        with file.open("w") as half:
+            for line in text.splitlines(keepends=True):  # each of them a whole program so far, or none
+                half.write(line)
+                half.flush()
+                await asyncio.sleep(0.03)
+        async with asyncio.timeout(PATIENCE):
+            while not watching.n_changes:
+                await asyncio.sleep(0.01)
+        watch.cancel()
+
+    asyncio.run(test())
+    assert told == [[]]
+    assert watching.context["panel"].get("intensity") == 7.0

@@ -127,6 +127,7 @@ def connect(address: str | None = None, *, cpus: float = 0, memory: int = 0) -> 
         import ray
 
         if ray.is_initialized():
+            _never_start_ray()
             known = ray.get_runtime_context().gcs_address
             return _Borrowed(known, embedded=False, dashboard="", note=f"Ray at {known}, connected before")
     found = find(address)
@@ -272,6 +273,7 @@ def _init(name: str, **options: Any) -> dict[str, Any]:
     loaded = "ray" in sys.modules
     import ray
 
+    _never_start_ray()
     if loaded:
         _read_settings_again()
     try:
@@ -294,6 +296,13 @@ def _init(name: str, **options: Any) -> dict[str, Any]:
     _silence_raylet()
     info: dict[str, Any] = dict(context.address_info)
     return info
+
+
+def _never_start_ray() -> None:
+    """Where a process is in no cluster, Ray's functions join one, or start one. Threads of ours may call them after the
+    process has left. Ray reads the variable for it once, when it is imported."""
+    hook: Any = import_module("ray._private.auto_init_hook")
+    hook.enable_auto_connect = False
 
 
 def _silence_raylet() -> None:

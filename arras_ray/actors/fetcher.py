@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
 from arras_ray.actors.outbox import Batch
@@ -97,7 +96,6 @@ class Fetcher:
 
     def run(self, is_joined: Callable[[], bool]) -> None:
         """Fetch until `stop`, as long as this process is in the cluster."""
-        _never_start_ray()
         while is_joined() and not self._left.is_set() and (self._actors or not self._over.is_set()):
             try:
                 self._look()
@@ -140,10 +138,3 @@ class Fetcher:
         if (batch.closed or over) and not batch.messages:
             del self._actors[name]
         self._takes(name, batch)
-
-
-def _never_start_ray() -> None:
-    """Where a process is in no cluster, Ray's functions join one, or start one. Threads of ours may call them after the
-    process has left. Ray reads the variable for it once, when it is imported."""
-    hook: Any = import_module("ray._private.auto_init_hook")
-    hook.enable_auto_connect = False

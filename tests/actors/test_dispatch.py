@@ -88,6 +88,7 @@ def test_who_looks_on_gets_previews_before_samples_of_every_scene(ray_here: Clus
     assert not dispatch.status().samples
     dispatch.show(Picture(1, 640, 640, 64))  # an older one
     assert dispatch.status().stage == "rendering"
+    dispatch.fail("it would lease for ever")
 
 
 def test_a_refused_scene_is_leased_no_more_until_the_next(ray_here: Cluster) -> None:
@@ -103,6 +104,7 @@ def test_a_refused_scene_is_leased_no_more_until_the_next(ray_here: Cluster) -> 
     taken = len(ray.get(taker.all_taken.remote(), timeout=PATIENCE))
     dispatch.show(Picture(2, 640, 640, 64))
     assert leases(taker, taken + 1)[taken].sync_id == 2
+    dispatch.fail("it would lease for ever")
 
 
 class Refuser(Taker):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ pytest.importorskip("selenium")
 
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
-from view_browser import OPTIONS, Browser
+from view_browser import OPTIONS, SIZE, Browser
 
 pytestmark = pytest.mark.skipif(shutil.which("chromedriver") is None, reason="there is no chromedriver here")
 
@@ -56,6 +57,34 @@ def test_what_is_on_the_screen_is_the_picture(browser: Browser) -> None:
     until(lambda: differs(0.0) <= 1, "the picture on the screen")
     browser.press(Keys.ARROW_UP, Keys.SHIFT)
     until(lambda: differs(1.0) <= 1, "the picture, a stop brighter")
+
+
+@pytest.mark.slow
+def test_the_bar_starts_pauses_stops_and_scales_the_render_and_colours_a_light(browser: Browser) -> None:
+    def button(state: str) -> Any:
+        return browser.driver.find_element("css selector", f"[data-play={state}]")
+
+    def plays(state: str) -> None:
+        until(lambda: button(state).get_attribute("aria-pressed") == "true", f"the render to be {state}")
+
+    plays("rendering")
+    for state in ("paused", "rendering", "stopped"):
+        button(state).click()
+        plays(state)
+    Select(browser.driver.find_element("id", "divisor")).select_by_value("2")
+    browser.drawn(2)
+    plays("rendering")  # an edit goes on
+    assert browser.get(f"pixel({SIZE[0] // 2 - 1}, {SIZE[1] // 2 - 1})") is not None
+    assert browser.get(f"pixel({SIZE[0] // 2}, 0)") is None
+    Select(browser.driver.find_element("id", "divisor")).select_by_value("1")
+    browser.drawn(3)
+    browser.driver.execute_script(
+        "const light = document.querySelector('#lights input'); light.value = '#ff0000';"
+        "light.dispatchEvent(new Event('input'))"
+    )
+    red = balls().context
+    red["panel"].set("color", (1.0, 0.0, 0.0))
+    until(lambda: seen(browser, red), "the picture in red light")
 
 
 @pytest.mark.slow

@@ -173,8 +173,8 @@ def test_a_stop_keeps_what_was_rendered(ray_here: Cluster, definition: SessionDe
     message = scene(stages=str(stage.folder), hold_from=15)
     with render_session(definition, message, cluster=ray_here, num_mcrt=2, engine=ENGINE) as render:
         stage.reached()
-        for name in ("mcrt_i0", "mcrt_i1"):  # one of them is busy, and answers
-            assert ask(render, name, "ping").state == "ready"
+        for name in ("mcrt_i0", "mcrt_i1"):  # one of them is busy, and answers; the other may still come
+            until(lambda name=name: ask(render, name, "ping").state == "ready", f"{name} to be ready")
         render.stop()
         picture = render.final()  # the gate is shut: only the cancel word can have ended that lease
         status = render.status()

@@ -209,6 +209,7 @@ def inspects(browser: Browser) -> None:
 def outlines(browser: Browser) -> None:
     browser.press("p")
     assert browser.get("grid") is True
+    browser.painted()
     browser.press("p")
     assert browser.get("grid") is False
 
@@ -313,6 +314,7 @@ def test_every_row_of_the_table_does_what_it_says(browser: Browser, downloads: P
         except Exception as error:
             error.add_note(f"the row of {keys}")
             raise
+    assert not browser.text("error")  # as when a shader does not compile
 
 
 def test_the_help_has_the_rows_of_the_documentation(browser: Browser) -> None:

@@ -98,6 +98,11 @@ class Browser:
         """Move the pointer over the canvas; 0, 0 is its middle."""
         ActionChains(self.driver, duration=0).move_to_element_with_offset(self.canvas, x, y).perform()
 
+    def painted(self) -> None:
+        """Wait until what was asked for has been drawn."""
+        twice = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+        self.driver.execute_async_script(twice)
+
     def text(self, element: str = "") -> str:
         """What is seen: of all of the page, or of one element."""
         found = self.driver.find_element("id", element) if element else self.driver.find_element("tag name", "body")

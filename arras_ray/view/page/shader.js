@@ -1,4 +1,4 @@
-// The two shaders that put the picture into the window.
+// The shaders that put the picture into the window.
 
 export const VERTEX = `#version 300 es
 uniform vec4 rectangle;  // left, bottom, right, top in clip space

@@ -222,15 +222,16 @@ class LocalView:
             while not self._closed:
                 if self._edits:
                     self._apply()
-                lease = None
-                if not self._paused and self._previews_left is not None:
-                    lease = self._previews_left.lease(MCRT, 1)
-                if not self._paused and lease is None:
-                    lease = self._ledger.lease(MCRT, time.monotonic())
+                now, previews, lease = time.monotonic(), self._previews_left, None
+                rest = previews.rest(now) if previews is not None else 0.0
+                if not self._paused and previews is not None and previews.left:
+                    lease = previews.lease(MCRT, 1, now)
+                elif not self._paused:
+                    lease = self._ledger.lease(MCRT, now)
                 if lease is not None:
                     self._word[0] = 0
                     return lease
-                self._changed.wait()
+                self._changed.wait(rest or None)
         return None
 
     def _apply(self) -> None:
@@ -255,7 +256,7 @@ class LocalView:
         tiles, pixels = self._engine.preview(lease.units["tile"], lease.stride, self._word)
         with self._changed:
             if self._previews_left is not None:
-                self._previews_left.ended(lease.lease_id, np.setdiff1d(lease.units["tile"], tiles))
+                self._previews_left.ended(lease.lease_id, np.setdiff1d(lease.units["tile"], tiles), time.monotonic())
             if len(tiles) and lease.sync_id == self._shown:
                 self._previews.put(CoarseTiles(lease.stride, tiles, pixels), self._film.mark())
                 self._changed.notify_all()

@@ -5,6 +5,7 @@ Previews are thrown away: they are in no film, and who loses one loses nothing b
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -22,13 +23,17 @@ SMOOTH = STRIDES[1]
 MOVING_SECONDS = 0.4
 """Edits that follow each other sooner are of one motion."""
 
+REST_SECONDS = 0.1
+"""In a motion mcrts wait so long for the next scene before they render finer than what is seen of it: that would be
+cancelled, and keeps a machine from showing what it has."""
+
 
 class PreviewPlan:
     """Leases the tiles of a picture as previews, the coarsest first, each once.
 
     Pure decisions, as the ledger's. ids: of leases, other ones than a ledger's. region: as `film.tiles_in` has it. now:
-    seconds of a clock. after: the plan of the scene before; of a motion that was smooth so far the coarsest preview,
-    which nobody would see, is left out.
+    seconds of a clock. after: the plan of the scene before. Of a motion that was smooth so far the coarsest preview,
+    which nobody would see, is left out; the finest one of any motion waits for REST_SECONDS.
     """
 
     def __init__(
@@ -44,8 +49,10 @@ class PreviewPlan:
     ) -> None:
         self.sync_id = sync_id
         self._began = now
-        moves = after is not None and now - after._began < MOVING_SECONDS and after._is_smooth
-        self._strides = tuple(stride for stride in STRIDES if stride <= SMOOTH) if moves else STRIDES
+        moves = after is not None and now - after._began < MOVING_SECONDS
+        smooth = moves and after is not None and after._is_smooth
+        self._rests_until = math.inf if moves else now
+        self._strides = tuple(stride for stride in STRIDES if stride <= SMOOTH) if smooth else STRIDES
         tiles = morton_tiles(width, height)
         self._tiles = tiles[tiles_in(region, width, height)[tiles]]
         self._queue = [(stride, self._tiles) for stride in self._strides if len(self._tiles)]
@@ -63,14 +70,21 @@ class PreviewPlan:
         under_way = [stride for stride, _ in self._queue] + [lease.stride for lease in self._open.values()]
         return max(under_way, default=0) < SMOOTH
 
-    def lease(self, mcrt: str, n_mcrts: int) -> Lease | None:
-        """The next run for an mcrt, one of n_mcrts that share the work; None when it has two or nothing is left.
+    def rest(self, now: float) -> float:
+        """Seconds until more is leased by itself; 0 where only other events have more leased."""
+        return max(0.0, self._rests_until - now) if self._rests_until < math.inf else 0.0
+
+    def lease(self, mcrt: str, n_mcrts: int, now: float) -> Lease | None:
+        """The next run for an mcrt, one of n_mcrts that share the work; None when it has two, nothing is left, or all
+        that is left waits.
 
         Of the coarsest each gets its region at once; of the others smaller ones, so that who is quick takes more.
         """
         if not self._queue or sum(lease.mcrt == mcrt for lease in self._open.values()) >= 2:
             return None
         stride, tiles = self._queue[0]
+        if stride < SMOOTH and now < self._rests_until:
+            return None
         n = -(-len(self._tiles) // (n_mcrts * self._strides[0] // stride))
         self._queue[:1] = [(stride, tiles[n:])] if len(tiles) > n else []
         units = np.zeros(len(tiles[:n]), UNIT)
@@ -80,16 +94,18 @@ class PreviewPlan:
         self._open[lease.lease_id] = lease
         return lease
 
-    def ended(self, lease_id: int, unfinished: np.ndarray) -> None:
+    def ended(self, lease_id: int, unfinished: np.ndarray, now: float) -> None:
         """A lease was rendered but for some tiles, which others shall try; one that nobody knows is ignored."""
         lease = self._open.pop(lease_id, None)
         if lease is not None and len(unfinished):
             self._queue.insert(0, (lease.stride, np.asarray(unfinished, "i4")))
+        if self._rests_until == math.inf and self._is_smooth:
+            self._rests_until = now + REST_SECONDS
 
-    def lost(self, mcrt: str) -> None:
+    def lost(self, mcrt: str, now: float) -> None:
         """An mcrt is gone: what it had is leased again."""
         for lease in [lease for lease in self._open.values() if lease.mcrt == mcrt]:
-            self.ended(lease.lease_id, lease.units["tile"])
+            self.ended(lease.lease_id, lease.units["tile"], now)
 
 
 class Previews:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from arras_ray.actors.handshake import Kept
 from arras_ray.actors.seen import SeenMcrts
 from arras_ray.ledger import Ledger
-from arras_ray.messages import FailedPixels, RenderStatus
+from arras_ray.messages import FailedPixels, RenderStatus, Tally
 
 
 @dataclass
@@ -77,3 +80,11 @@ class Course:
             failed=self.failed,
             sync_id=ledger.sync_id,
         )
+
+
+def restore(ledger: Ledger, n_merges: int, kept: Kept) -> int:
+    """What a merge has of this state of the scene; of an earlier one it has nothing that counts. Returns how many units
+    are leased again."""
+    if kept.sync_id == ledger.sync_id:
+        return ledger.restore(kept.shard, n_merges, kept.unit_ids, kept.tally, kept.life)
+    return ledger.restore(kept.shard, n_merges, np.empty(0, "i8"), Tally(), kept.life)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 import numpy as np
 
-from arras_ray.actors.course import Course
+from arras_ray.actors.course import Course, restore
 from arras_ray.actors.handshake import Heart, Joined, Kept, Picture, Pulse, join
 from arras_ray.actors.mcrt import LeaseEnd
 from arras_ray.actors.pool import ActorPool
@@ -19,7 +19,7 @@ from arras_ray.actors.reasons import sentence
 from arras_ray.actors.seen import SeenMcrt, SeenMcrts
 from arras_ray.failures import BadUnit
 from arras_ray.ledger import Ledger
-from arras_ray.messages import Lease, Receipt, RenderStatus, Tally
+from arras_ray.messages import Lease, Receipt, RenderStatus
 from arras_ray.pace import Deadlines
 from arras_ray.previews import PreviewPlan
 from arras_ray.unit_plan import UnitPlan
@@ -107,60 +107,54 @@ class Dispatch:
     def begin(self, picture: Picture, merges: list[Any], kept: list[Kept], seconds: float) -> None:
         """Start leasing what the merges, one for each shard, have not accepted yet. seconds: since the first lease,
         where a dispatch that died has begun before."""
-        with self._or_fail():
-            with self._lock:
-                if self._course.is_over or self._ledger is not None:
-                    return
-                plan = UnitPlan(picture.width, picture.height, picture.spp, picture.earlier_ends)
-                ledger = Ledger(
-                    plan,
-                    sync_id=picture.sync_id,
-                    window=WINDOW,
-                    target_seconds=SHORT_LEASE_SECONDS if self._interactive else LEASE_SECONDS,
-                    first_lease_id=1 + self.life,
-                    deadlines=self._deadlines,
-                    region=picture.region,
-                )
-                for one in kept:
-                    _restore(ledger, len(merges), one)
-                self._previews = self._preview_of(picture) if not ledger.samples else None
-                self._merges, self._lives = list(merges), [one.life for one in kept]
-                course = self._course
-                course.stage, course.earlier_seconds, course.earlier_samples = "rendering", seconds, ledger.samples
-                self._ledger = ledger
-                for name in self._pool.members:
-                    ledger.join(name, self._mcrts[name].threads)
-                for receipt in self._early:
-                    ledger.accept(receipt, time.monotonic())
-                self._settle()
-            self._pool.pump()
+        with self._event():
+            if self._course.is_over or self._ledger is not None:
+                return
+            plan = UnitPlan(picture.width, picture.height, picture.spp, picture.earlier_ends)
+            ledger = Ledger(
+                plan,
+                sync_id=picture.sync_id,
+                window=WINDOW,
+                target_seconds=SHORT_LEASE_SECONDS if self._interactive else LEASE_SECONDS,
+                first_lease_id=1 + self.life,
+                deadlines=self._deadlines,
+                region=picture.region,
+            )
+            for one in kept:
+                restore(ledger, len(merges), one)
+            self._previews = self._preview_of(picture) if not ledger.samples else None
+            self._merges, self._lives = list(merges), [one.life for one in kept]
+            course = self._course
+            course.stage, course.earlier_seconds, course.earlier_samples = "rendering", seconds, ledger.samples
+            self._ledger = ledger
+            for name in self._pool.members:
+                ledger.join(name, self._mcrts[name].threads)
+            for receipt in self._early:
+                ledger.accept(receipt, time.monotonic())
+            self._settle()
 
     def merge_back(self, merge: Any, kept: Kept) -> None:
         """A merge took the place of one that is gone; what that one had not saved is leased again."""
-        with self._or_fail():
-            with self._lock:
-                assert self._ledger is not None
-                self._merges[kept.shard], self._lives[kept.shard] = merge, kept.life
-                again = _restore(self._ledger, len(self._merges), kept)
-                if again and self._course.stage == "finished" and not self._course.early_end:
-                    self._course.go_on()
-                if self._course.is_over:
-                    self._finish(merge)
-            self._pool.pump()
+        with self._event():
+            assert self._ledger is not None
+            self._merges[kept.shard], self._lives[kept.shard] = merge, kept.life
+            again = restore(self._ledger, len(self._merges), kept)
+            if again and self._course.stage == "finished" and not self._course.early_end:
+                self._course.go_on()
+            if self._course.is_over:
+                self._finish(merge)
 
     def show(self, picture: Picture) -> None:
         """The scene is another from now on: what was leased and rendered of the one before is not wanted any more."""
-        with self._or_fail():
-            with self._lock:
-                if self._ledger is None or picture.sync_id <= self._ledger.sync_id:
-                    return
-                plan = UnitPlan(picture.width, picture.height, picture.spp)
-                self._ledger = self._ledger.renewed(plan, picture.sync_id, picture.region)
-                self._previews = self._preview_of(picture)
-                self._course = Course("rendering", warnings=self._course.warnings, heard=False)
+        with self._event():
+            if self._ledger is None or picture.sync_id <= self._ledger.sync_id:
+                return
+            plan = UnitPlan(picture.width, picture.height, picture.spp)
+            self._ledger = self._ledger.renewed(plan, picture.sync_id, picture.region)
+            self._previews = self._preview_of(picture)
+            self._course = Course("rendering", warnings=self._course.warnings, heard=False)
             if picture.sync_id <= self._stop_wanted:
                 self._end_early("cancelled")
-            self._pool.pump()
 
     def mcrt_state(self, name: str, node: str, threads: int, state: str) -> None:
         """An mcrt that cannot take leases: starting, loading, compiling or absent."""
@@ -169,44 +163,38 @@ class Dispatch:
 
     def mcrt_ready(self, name: str, node: str, threads: int, actor: Any, life: int, warnings: tuple[str, ...]) -> None:
         """An mcrt can take leases from now on. warnings: what of the scene it draws differently."""
-        with self._or_fail():
-            with self._lock:
-                seen = self._mcrts.get(name)
-                if seen is not None and seen.life == life and seen.state == "ready":
-                    return
-                self._mcrts[name] = SeenMcrt(node, threads, "ready", life)
-                self._course.warn(*warnings)
-                self._pool.remove(name)
-                self._pool.add(name, actor)
-                if self._ledger is not None:
-                    self._ledger.join(name, threads)
-            self._pool.pump()
+        with self._event():
+            seen = self._mcrts.get(name)
+            if seen is not None and seen.life == life and seen.state == "ready":
+                return
+            self._mcrts[name] = SeenMcrt(node, threads, "ready", life)
+            self._course.warn(*warnings)
+            self._pool.remove(name)
+            self._pool.add(name, actor)
+            if self._ledger is not None:
+                self._ledger.join(name, threads)
 
     def mcrt_lost(self, name: str, life: int) -> None:
         """A life of an mcrt is over: what it held is leased again. Told more than once it counts once."""
-        with self._or_fail():
-            with self._lock:
-                seen = self._mcrts.get(name)
-                if seen is None or seen.life != life or seen.state == "lost":
-                    return
-                self._pool.remove(name)
-                seen.state = "lost"
-                if self._previews is not None:
-                    self._previews.lost(name)
-                if self._ledger is not None:
-                    self._ledger.leave(name)
-                self._settle()
-            self._pool.pump()
+        with self._event():
+            seen = self._mcrts.get(name)
+            if seen is None or seen.life != life or seen.state == "lost":
+                return
+            self._pool.remove(name)
+            seen.state = "lost"
+            if self._previews is not None:
+                self._previews.lost(name, time.monotonic())
+            if self._ledger is not None:
+                self._ledger.leave(name)
+            self._settle()
 
     def blame(self, name: str, life: int, reason: str) -> None:
         """An mcrt that was lost had crashed or hung: what it was rendering may be why."""
-        with self._or_fail():
-            with self._lock:
-                seen = self._mcrts.get(name)
-                if self._ledger is not None and seen is not None and seen.life in (life, -1):
-                    self._ledger.blame(name, reason)
-                    self._settle()
-            self._pool.pump()
+        with self._event():
+            seen = self._mcrts.get(name)
+            if self._ledger is not None and seen is not None and seen.life in (life, -1):
+                self._ledger.blame(name, reason)
+                self._settle()
 
     def drain(self, name: str) -> None:
         """Lease an mcrt nothing more; heartbeats tell when it has ended what it holds."""
@@ -216,28 +204,24 @@ class Dispatch:
 
     def receipts(self, batch: list[Receipt]) -> None:
         """Merge accepted parts: their units are done and their leases' credits free."""
-        with self._or_fail():
-            with self._lock:
-                if self._ledger is None:
-                    self._early += batch
-                    return
-                self._course.unread = 0
-                for receipt in batch:
-                    self._ledger.accept(receipt, time.monotonic())
-                self._settle()
-            self._pool.pump()
+        with self._event():
+            if self._ledger is None:
+                self._early += batch
+                return
+            self._course.unread = 0
+            for receipt in batch:
+                self._ledger.accept(receipt, time.monotonic())
+            self._settle()
 
     def unread(self, lease_id: int, unit_ids: np.ndarray) -> None:
         """A part did not reach merge, or could not be read there: its units are leased again."""
-        with self._or_fail():
-            with self._lock:
-                if self._ledger is not None and self._ledger.release(lease_id, unit_ids):
-                    self._course.unread += 1
-                    self._warn("a part could not be read by merge; its units are rendered again")
-                    if self._course.unread >= MAX_UNREAD:
-                        self._fail(f"merge could not read {MAX_UNREAD} parts in a row")
-                    self._settle()
-            self._pool.pump()
+        with self._event():
+            if self._ledger is not None and self._ledger.release(lease_id, unit_ids):
+                self._course.unread += 1
+                self._warn("a part could not be read by merge; its units are rendered again")
+                if self._course.unread >= MAX_UNREAD:
+                    self._fail(f"merge could not read {MAX_UNREAD} parts in a row")
+                self._settle()
 
     def fail(self, error: str) -> None:
         """The render cannot be finished. What was accepted stays."""
@@ -256,10 +240,8 @@ class Dispatch:
     def pause(self, paused: bool, sync_id: int = 0) -> None:
         """Lease nothing more of this scene, which may come later than this, until told otherwise. What is leased is
         finished."""
-        with self._or_fail():
-            with self._lock:
-                self._paused_sync = sync_id if paused else -1
-            self._pool.pump()
+        with self._event():
+            self._paused_sync = sync_id if paused else -1
 
     def status(self) -> RenderStatus:
         """Where the render stands."""
@@ -271,6 +253,18 @@ class Dispatch:
             return None
         about = (picture.width, picture.height, picture.sync_id, self._preview_ids)
         return PreviewPlan(*about, now=time.monotonic(), region=picture.region, after=self._previews)
+
+    def _pump(self) -> None:
+        with self._event():
+            pass
+
+    @contextmanager
+    def _event(self) -> Iterator[None]:
+        """Something happens, with the lock held; afterwards whoever may have another lease gets one."""
+        with self._or_fail():
+            with self._lock:
+                yield
+            self._pool.pump()
 
     @contextmanager
     def _or_fail(self) -> Iterator[None]:
@@ -286,14 +280,12 @@ class Dispatch:
                 return None
             if self._previews is not None and self._previews.left and not self._course.is_over:
                 able = self._ledger.able
-                return self._previews.lease(name, len(able)) if name in able else None
+                return self._previews.lease(name, len(able), time.monotonic()) if name in able else None
             first = self._ledger.first_lease_at is None
             lease = self._ledger.lease(name, time.monotonic())
             if lease is not None and first and self._time_limit is not None:
                 left = max(0.0, self._time_limit - self._course.earlier_seconds)
-                timer = threading.Timer(left, self._end_early, ("finished", lease.sync_id))
-                timer.daemon = True
-                timer.start()
+                _later(left, self._end_early, "finished", lease.sync_id)
             return lease
 
     def _lease_ended(self, name: str, end: LeaseEnd) -> None:
@@ -309,7 +301,9 @@ class Dispatch:
                     self._previews, self._course.early_end = None, "cancelled"
                     self._course.warn(f"the scene cannot be drawn as it is now: {end.refused}")
                 if end.lease_id < 0 and self._previews is not None:
-                    self._previews.ended(end.lease_id, end.unfinished)
+                    self._previews.ended(end.lease_id, end.unfinished, now)
+                    if rest := self._previews.rest(now):
+                        _later(rest, self._pump)
                 self._ledger.rendered(end.lease_id, now)
                 if len(end.unfinished) and end.lease_id > 0:
                     self._ledger.release(end.lease_id, end.unfinished)
@@ -329,12 +323,9 @@ class Dispatch:
     def _tick(self) -> None:
         while True:
             time.sleep(TICK_SECONDS)
-            with self._or_fail():
-                with self._lock:
-                    if self._ledger is None or self._course.is_over:
-                        continue
+            with self._event():
+                if self._ledger is not None and not self._course.is_over:
                     self._ledger.expire(time.monotonic())
-                self._pool.pump()
 
     def _end_early(self, stage: str, of_sync: int | None = None) -> None:
         """Lease nothing more and cancel the leases under way; once they have ended the render is in `stage`. Nothing
@@ -393,8 +384,7 @@ class Dispatch:
             self._warnings.append(text)
 
 
-def _restore(ledger: Ledger, n_merges: int, kept: Kept) -> int:
-    """What a merge has of this state of the scene; of an earlier one it has nothing that counts."""
-    if kept.sync_id == ledger.sync_id:
-        return ledger.restore(kept.shard, n_merges, kept.unit_ids, kept.tally, kept.life)
-    return ledger.restore(kept.shard, n_merges, np.empty(0, "i8"), Tally(), kept.life)
+def _later(seconds: float, act: Callable[..., None], *arguments: Any) -> None:
+    timer = threading.Timer(seconds, act, arguments)
+    timer.daemon = True
+    timer.start()

@@ -22,7 +22,7 @@ def plan(now: float = 0.0, after: PreviewPlan | None = None) -> PreviewPlan:
 def test_mcrts_share_every_preview_and_the_coarsest_goes_out_at_once() -> None:
     previews = plan()
     mcrts = [f"mcrt_i{i}" for i in range(3)]
-    first = [previews.lease(name, 3) for name in mcrts]
+    first = [previews.lease(name, 3, 0.0) for name in mcrts]
     assert all(lease is not None and (lease.stride, lease.sync_id) == (8, 7) for lease in first)
     sizes = [len(lease.units) for lease in first if lease is not None]
     assert sum(sizes) == N_TILES
@@ -34,23 +34,23 @@ def test_mcrts_share_every_preview_and_the_coarsest_goes_out_at_once() -> None:
         if lease is None:
             continue
         tiles[lease.stride] += lease.units["tile"].tolist()
-        previews.ended(lease.lease_id, NOTHING)
-        leases.append(previews.lease(lease.mcrt, 3))
+        previews.ended(lease.lease_id, NOTHING, 0.0)
+        leases.append(previews.lease(lease.mcrt, 3, 0.0))
     assert not previews.left
     assert {stride: sorted(of_it) for stride, of_it in tiles.items()} == {s: list(range(N_TILES)) for s in (8, 4, 2)}
 
 
-def rendered(previews: PreviewPlan, down_to: int) -> PreviewPlan:
-    """The plan when all was rendered down to this stride."""
-    while (lease := previews.lease("mcrt_i0", 1)) is not None and lease.stride >= down_to:
-        previews.ended(lease.lease_id, NOTHING)
+def rendered(previews: PreviewPlan, down_to: int, now: float = 10.0) -> PreviewPlan:
+    """The plan when all was rendered down to this stride, and what is finer has begun, if it may."""
+    while (lease := previews.lease("mcrt_i0", 1, now)) is not None and lease.stride >= down_to:
+        previews.ended(lease.lease_id, NOTHING, now)
     return previews
 
 
 def test_a_smooth_motion_begins_with_what_is_seen_of_it() -> None:
     before = rendered(plan(now=10.0), down_to=4)
     following = plan(now=10.2, after=before)
-    lease = following.lease("mcrt_i0", 1)
+    lease = following.lease("mcrt_i0", 1, 10.2)
     assert lease is not None
     assert (lease.stride, len(lease.units)) == (4, N_TILES)  # everybody's region at once
 
@@ -58,29 +58,50 @@ def test_a_smooth_motion_begins_with_what_is_seen_of_it() -> None:
 @pytest.mark.parametrize(("down_to", "now"), [(8, 10.2), (4, 20.0)], ids=["not smooth", "no motion"])
 def test_all_else_begins_with_the_coarsest(down_to: int, now: float) -> None:
     following = plan(now=now, after=rendered(plan(now=10.0), down_to))
-    lease = following.lease("mcrt_i0", 1)
+    lease = following.lease("mcrt_i0", 1, now)
     assert lease is not None
     assert lease.stride == 8
 
 
+@pytest.mark.parametrize("down_to", [8, 4], ids=["not smooth", "smooth"])
+def test_in_a_motion_what_is_finer_than_smooth_waits_for_the_next_scene(down_to: int) -> None:
+    following = plan(now=10.2, after=rendered(plan(now=10.0), down_to))
+    one = following.lease("one", 2, 10.2)
+    assert one is not None
+    while (other := following.lease("two", 2, 99.0)) is not None:  # all but the first half, however long that takes
+        assert other.stride >= 4
+        following.ended(other.lease_id, NOTHING, 99.0)
+    assert following.rest(99.0) == 0.0
+    following.ended(one.lease_id, NOTHING, 99.0)
+    rendered(following, down_to=4, now=99.0)
+    assert following.left
+    assert following.rest(99.0) == pytest.approx(0.1)
+    assert following.lease("one", 2, 99.09) is None
+    finer = following.lease("one", 2, 99.11)
+    assert finer is not None
+    assert finer.stride == 2
+    assert following.rest(99.11) == 0.0
+
+
 def test_nobody_holds_more_than_two() -> None:
     previews = plan()
-    assert [previews.lease("one", 4) is not None for _ in range(3)] == [True, True, False]
+    assert [previews.lease("one", 4, 0.0) is not None for _ in range(3)] == [True, True, False]
     assert previews.left
 
 
 def test_what_was_not_rendered_or_lost_is_leased_again_first() -> None:
     previews = plan()
-    one, two = previews.lease("one", 2), previews.lease("two", 2)
+    one, two = previews.lease("one", 2, 0.0), previews.lease("two", 2, 0.0)
     assert one is not None
     assert two is not None
-    previews.ended(one.lease_id, one.units["tile"][5:])
-    again = previews.lease("two", 1)
+    previews.ended(one.lease_id, one.units["tile"][5:], 0.0)
+    again = previews.lease("two", 1, 0.0)
     assert again is not None
     assert (again.stride, again.units["tile"].tolist()) == (8, one.units["tile"][5:].tolist())
-    previews.ended(one.lease_id, one.units["tile"])  # told twice
-    previews.lost("two")
-    lost = {tile for _ in range(2) if (lease := previews.lease("three", 1)) for tile in lease.units["tile"].tolist()}
+    previews.ended(one.lease_id, one.units["tile"], 0.0)  # told twice
+    previews.lost("two", 0.0)
+    leases = [previews.lease("three", 1, 0.0) for _ in range(2)]
+    lost = {tile for lease in leases if lease for tile in lease.units["tile"].tolist()}
     assert lost == {*two.units["tile"].tolist(), *again.units["tile"].tolist()}
 
 

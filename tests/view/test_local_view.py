@@ -63,6 +63,16 @@ def test_an_edited_scene_has_the_bits_of_one_loaded_so(context: SceneContext, st
     assert (render.width, render.height, render.spp) == (40, 30, 4)
 
 
+def test_a_motion_that_ends_is_rendered_to_its_end(context: SceneContext, start: Start) -> None:
+    render = start(spp=4)
+    for x in (0.2, 0.3, 0.4):
+        context.commit()
+        context["camera"].set("node_xform", translate(x, 0.0, 5.0))
+        render.edit(context.delta().to_rdlb())
+        shown(render, render.sync_id)
+    np.testing.assert_array_equal(finished(render), alone(context, spp=4))
+
+
 def test_frames_go_on_counting_from_scene_to_scene(context: SceneContext, start: Start) -> None:
     render = start(spp=1 << 16)
     frames = shown(render, 1)

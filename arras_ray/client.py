@@ -197,6 +197,19 @@ class SessionRender:
         if parties is not None:
             parties.dispatch.pause.remote(paused, self.sync_id)
 
+    def locate(self, x: int, y: int) -> tuple[float, ...] | None:
+        """The place in world space that raster pixel (x, y) shows, origin bottom-left; None where it shows none, or
+        while no mcrt can tell."""
+        from arras_ray.actors import names
+
+        for row in self.status().mcrts:
+            if row.state in ("ready", "rendering"):
+                with suppress(ArrasRayError, ValueError):  # it is lost, and the next one may know
+                    place: tuple[float, ...] | None
+                    place = self._link.ask(names.find_computation(self.name, row.name).locate.remote(x, y), ASK_SECONDS)
+                    return place
+        return None
+
     def usage(self) -> dict[str, tuple[float, int]]:
         """Seconds of processor time and private bytes of each mcrt, by name."""
         _, _, rows = self._link.ask(self._link.supervisor.report.remote(), ASK_SECONDS)

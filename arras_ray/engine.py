@@ -199,6 +199,14 @@ class Engine:
         left_out = {} if total[4] else {"left_out": True}
         return [*story, {"event": "sample", "radiance": total[:3].tolist(), "alpha": float(total[3]), **left_out}]
 
+    def locate(self, x: int, y: int) -> tuple[float, ...] | None:
+        """The place in world space of the surface that raster pixel (x, y) shows, origin bottom-left; None where it
+        shows none."""
+        if not (0 <= x < self.width and 0 <= y < self.height):
+            return None
+        hits = (line for line in self.trace_pixel(x, y, 0) if line["event"] == "hit" and line["depth"] == 0)
+        return next((tuple(line["position"]) for line in hits), None)
+
     def close(self) -> None:
         """End the threads and give the BVH back."""
         if self._pool is not None:

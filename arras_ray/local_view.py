@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ class LocalView:
         self._options = dict(options or {})
         self._changed = threading.Condition()
         self._edits: list[RDLMessage] = []
+        self._asked: list[tuple[int, int, Future[tuple[float, ...] | None]]] = []
+        """Pixels whose place in the scene somebody waits for."""
         self._word = np.zeros(1, "u4")
         self._preview_ids = count(-1, -1)
         self._warnings = list(engine.warnings)
@@ -109,6 +112,17 @@ class LocalView:
             self._paused = paused
             self._word[0] = 1 if paused else 0
             self._changed.notify_all()
+
+    def locate(self, x: int, y: int) -> tuple[float, ...] | None:
+        """The place in world space that raster pixel (x, y) shows, origin bottom-left; None where it shows none."""
+        place: Future[tuple[float, ...] | None] = Future()
+        with self._changed:
+            if self._closed or self._error is not None:
+                return None
+            self._asked.append((x, y, place))
+            self._word[0] = 1
+            self._changed.notify_all()
+        return place.result()
 
     def frame(self, since: int, timeout: float) -> ProgressiveFrame | None:
         """What changed after version `since`; None when nothing did within `timeout` seconds."""
@@ -215,6 +229,10 @@ class LocalView:
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
+        finally:
+            with self._changed:
+                for *_, place in self._asked:
+                    place.set_result(None)
 
     def _next(self) -> Lease | None:
         """The next lease, waited for; None at the end."""
@@ -222,6 +240,7 @@ class LocalView:
             while not self._closed:
                 if self._edits:
                     self._apply()
+                self._answer()
                 now, previews, lease = time.monotonic(), self._previews_left, None
                 rest = previews.rest(now) if previews is not None else 0.0
                 if not self._paused and previews is not None and previews.left:
@@ -233,6 +252,15 @@ class LocalView:
                     return lease
                 self._changed.wait(rest or None)
         return None
+
+    def _answer(self) -> None:
+        """Tell those who wait for it what pixels show. Called with the lock held."""
+        while self._asked:
+            x, y, place = self._asked.pop()
+            try:
+                place.set_result(self._engine.locate(x, y))
+            except BaseException as error:
+                place.set_exception(error)
 
     def _apply(self) -> None:
         """Bring the engine's scene up to date. Called with the lock held: nobody else has anything to do meanwhile."""

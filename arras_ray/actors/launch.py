@@ -42,7 +42,7 @@ CONTROL = ("join", "ping")
 TOLD = ("keep_alive", "state", "report", "dismiss")
 
 GROUPS: dict[type, dict[str, tuple[str, ...]]] = {
-    Mcrt: {"render": ("render",), "control": (*CONTROL, "cancel", "attach", "edit")},
+    Mcrt: {"render": ("render", "locate"), "control": (*CONTROL, "cancel", "attach", "edit")},
     Merge: {
         "add": ("accept", "preview"),
         "frames": ("frame",),

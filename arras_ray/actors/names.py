@@ -22,6 +22,13 @@ def find_registry() -> Any:
     return None
 
 
+def find_computation(session: str, name: str) -> Any:
+    """A computation of a session. Raise ValueError where there is none of this name."""
+    import ray
+
+    return ray.get_actor(f"{session}/{name}", NAMESPACE)
+
+
 def sessions() -> list[str]:
     """Names of the sessions that have a supervisor in this cluster."""
     import ray

@@ -179,6 +179,7 @@ class ViewServer:
         ready.set()
         tasks = [
             asyncio.create_task(self._steering.run(self._tell_scene, partial(self._tell_problems, "steering"))),
+            asyncio.create_task(self._steering.locate()),
             asyncio.create_task(self._tell_status()),
         ]
         if self._files is not None:

@@ -23,6 +23,9 @@ STEERED = ("CAMERA", "LIGHT")
 """Viewers may set attributes of these, of"""
 STEERED_TYPES = ("bool", "int", "float", "double", "rgb", "vec2f", "vec3f")
 
+Tell = Callable[[dict[str, Any]], None]
+"""Sends a viewer a message."""
+
 PLAYING = ("rendering", "paused", "stopped")
 
 LARGEST = 3e38
@@ -48,6 +51,17 @@ class ViewRender(Protocol):
 
     def stop(self) -> None:
         """Render nothing more until the next edit."""
+
+    def locate(self, x: int, y: int) -> tuple[float, ...] | None:
+        """The place in world space that a pixel shows."""
+
+    @property
+    def width(self) -> int:
+        """Of the picture that is rendered, pixels."""
+
+    @property
+    def height(self) -> int:
+        """Of the picture that is rendered, pixels."""
 
 
 class Steering:
@@ -80,6 +94,9 @@ class Steering:
         self._others = False
         """Other viewers have to know of the next edit."""
         self._wanted = asyncio.Event()
+        self._place: tuple[tuple[float, float], Tell] = (0.0, 0.0), lambda _: None
+        """What part of the picture somebody wants to have located, and whom to tell."""
+        self._place_wanted = asyncio.Event()
         context.commit()
 
     @property
@@ -101,7 +118,6 @@ class Steering:
                 "matrix": camera.get("node_xform").ravel().tolist(),
                 "focal": _value(camera, "focal", 30.0),
                 "film": _value(camera, "film_width_aperture", 24.0),
-                "offset": [_value(camera, f"{axis}_film_offset", 0.0) for axis in ("horizontal", "vertical")],
             },
             "initial": self._initial,
             "centre": self._sphere[0].tolist(),
@@ -109,8 +125,8 @@ class Steering:
             "lights": [{"name": light.name, "color": [float(c) for c in light.get("color")]} for light in lights],
         }
 
-    def hear(self, wish: dict[str, Any]) -> None:
-        """A viewer's wish, as it came. Raise MessageError for one that makes no sense."""
+    def hear(self, wish: dict[str, Any], tell: Tell) -> None:
+        """A viewer's wish, as it came; tell() answers it. Raise MessageError for one that makes no sense."""
         kind = wish.get("type")
         if kind == "camera":
             self._camera.set("node_xform", _matrix(wish.get("matrix")))
@@ -118,6 +134,10 @@ class Steering:
             self._set(wish.get("object"), wish.get("attribute"), wish.get("value"))
         elif kind == "play":
             self._state = _playing(wish.get("state"))
+        elif kind == "locate":
+            self._place = _part(wish.get("at")), tell
+            self._place_wanted.set()
+            return
         elif kind == "scale" and wish.get("divisor") in DIVISORS:
             self._divisor = int(wish["divisor"])
             self._resize()
@@ -157,6 +177,20 @@ class Steering:
                 if time.monotonic() > deadline or self.playing != "rendering":
                     break
                 await asyncio.sleep(0.002)
+
+    async def locate(self) -> None:
+        """Tell viewers what place of the scene they have pointed at, for ever; who asks next is told instead."""
+        while True:
+            await self._place_wanted.wait()
+            self._place_wanted.clear()
+            (across, up), tell = self._place
+            pixel = int(across * self._render.width), int(up * self._render.height)
+            try:
+                place = await asyncio.to_thread(self._render.locate, *pixel)
+            except Exception:  # whoever knows is being replaced
+                place = None
+            if not self._place_wanted.is_set():
+                tell({"type": "located", "place": place})
 
     def _resize(self) -> None:
         width, height = (max(1, side // self._divisor) for side in self._size)
@@ -228,6 +262,13 @@ def _matrix(numbers: Any) -> np.ndarray:
     if abs(np.linalg.det(matrix[:3, :3])) < 1e-9 or matrix[:, 3].tolist() != [0.0, 0.0, 0.0, 1.0]:
         raise MessageError("a camera's matrix is a rotation and a translation")
     return matrix
+
+
+def _part(at: Any) -> tuple[float, float]:
+    """Parts of the picture from its bottom left. Raise MessageError."""
+    if not isinstance(at, list) or len(at) != 2 or not _is_finite(at) or not all(0.0 <= x < 1.0 for x in at):
+        raise MessageError("a place in the picture is two numbers from 0 to 1")
+    return float(at[0]), float(at[1])
 
 
 def _is_finite(value: Any) -> bool:

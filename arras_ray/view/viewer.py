@@ -47,8 +47,8 @@ LONGEST_WISH = 4096
 class Viewer:
     """A viewer behind a web socket.
 
-    steers: it may send wishes; wish(message) raises MessageError for bad ones. drawn(news): it has drawn a frame of
-    these. moves(): whether the scene changes without a pause. coders: threads for codings that take long.
+    steers: it may send wishes; wish(message, tell) raises MessageError for bad ones. drawn(news): it has drawn a frame
+    of these. moves(): whether the scene changes without a pause. coders: threads for codings that take long.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Viewer:
         picture: LivePicture,
         *,
         steers: bool,
-        wish: Callable[[dict[str, Any]], None],
+        wish: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], None],
         drawn: Callable[[PictureNews], None],
         coders: Executor,
         moves: Callable[[], bool],
@@ -144,7 +144,7 @@ class Viewer:
             self._sent.forget()
             self._news.set()
         elif self.steers:
-            self._wish(wish)
+            self._wish(wish, self.tell)
         else:
             raise MessageError("watchers cannot steer")
 

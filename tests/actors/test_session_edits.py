@@ -108,6 +108,18 @@ def test_the_newest_scene_is_rendered_with_the_bits_of_one_loaded_so(
         np.testing.assert_array_equal(render.final(), alone(context))
 
 
+def test_it_tells_what_place_a_pixel_shows(
+    ray_here: Cluster, definition: SessionDefinition, context: SceneContext
+) -> None:
+    with started(ray_here, definition, context, ENDLESS) as render:
+        render.edit(changed(context, 0.4))
+        covered(render, 2)
+        place = render.locate(75 - 13, 35)  # the ball is to the left of where the camera looks
+        assert place is not None
+        assert np.linalg.norm(place) == pytest.approx(0.4, abs=1e-3)
+        assert render.locate(-1, 35) is None
+
+
 def test_every_scene_can_be_stopped(ray_here: Cluster, definition: SessionDefinition, context: SceneContext) -> None:
     with started(ray_here, definition, context, ENDLESS) as render:
         for radius in (0.4, 0.6, 0.8):

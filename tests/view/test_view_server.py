@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 from small_scenes import translate
 from view_pages import Page, browser, opened, origin, run
@@ -240,6 +241,23 @@ def test_the_picture_gets_smaller_and_stops_and_goes_on(server: ViewServer, rend
     run(test)
 
 
+def test_who_steers_hears_what_place_a_pixel_shows(server: ViewServer) -> None:
+    async def test() -> None:
+        async with opened(server) as page:
+            await page.whole()
+            for at in ([0.5, 0.5], [0.999, 0.999]):
+                await page.say(type="locate", at=at)
+                await page.until(lambda: bool(page.places))
+                place = np.array(page.places.pop())
+                if at[0] == 0.5:
+                    assert np.linalg.norm(place) == pytest.approx(0.7, abs=1e-3)  # the ball's front
+                    assert place[2] > 0.69
+                else:
+                    assert place[2] == pytest.approx(-1.5, abs=1e-3)  # the wall
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     "wish",
     [
@@ -255,6 +273,10 @@ def test_the_picture_gets_smaller_and_stops_and_goes_on(server: ViewServer, rend
         {"type": "set", "object": "panel", "attribute": "color", "value": {"r": 1}},
         {"type": "set", "object": ["panel"], "attribute": "color", "value": 1},
         {"type": "play", "state": "backwards"},
+        {"type": "locate"},
+        {"type": "locate", "at": [0.5, 1.0]},
+        {"type": "locate", "at": [float("nan"), 0.5]},
+        {"type": "locate", "at": "ab"},
         {"type": "scale", "divisor": 0},
         {"type": "scale", "divisor": [2]},
         {"type": "render", "file": "/tmp/x"},

@@ -41,6 +41,7 @@ class Page:
         self.scenes: list[dict[str, Any]] = []
         self.status: dict[str, Any] = {}
         self.refusals: list[str] = []
+        self.places: list[list[float] | None] = []
         self.n_frames = 0
         self.n_bytes = 0
         self.jpeg: dict[str, float] | None = None
@@ -117,6 +118,8 @@ class Page:
             self.scenes.append(message)
         elif message["type"] == "status":
             self.status = message
+        elif message["type"] == "located":
+            self.places.append(message["place"])
         else:
             self.refusals.append(message["reason"])
 

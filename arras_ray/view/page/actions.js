@@ -1,7 +1,6 @@
 // What each act of the bindings' table does.
 
 import * as panels from "./panels.js";
-import { showNotice } from "./notes.js";
 
 const STOPS_PER_PIXEL = 0.01;
 const GAMMA_PER_PIXEL = 0.005;
@@ -11,7 +10,7 @@ const DOLLY_PER_WHEEL_PIXEL = 0.3;
 /** CSS pixels as device pixels. */
 export const toDevice = (point) => point.map((value) => value * window.devicePixelRatio);
 
-export function makeActions({ camera, display, viewport, picture, maySteer, snapshot }) {
+export function makeActions({ camera, display, viewport, picture, maySteer, snapshot, locate }) {
   /** CSS pixels as parts of the picture's width. */
   const ofWidth = (pixels) => (pixels * window.devicePixelRatio) / viewport.rectangle.width;
   const channel = (name) => () => (display.channel = name);
@@ -25,8 +24,7 @@ export function makeActions({ camera, display, viewport, picture, maySteer, snap
     wheelDolly: ({ amount }) => camera.dolly(amount * DOLLY_PER_WHEEL_PIXEL),
     refocus({ x, y }) {
       const [across, up] = viewport.toPicture(...toDevice([x, y]));
-      camera.refocus(across / picture.width, up / picture.height);
-      showNotice("The pivot is under the pointer.");
+      locate([across / picture.width, up / picture.height]);
     },
     recentre: () => camera.recentre(),
     frame: () => camera.frame(),

@@ -3,7 +3,7 @@
 
 import {
   IDENTITY, add, cross, dot, fromRows, length, multiply, normalize, orthonormal, rotation, row, same, scale,
-  subtract, transformPoint, transformVector,
+  subtract, transformPoint, transformVector, untransformPoint,
 } from "./matrix.js";
 
 const UP = [0, 1, 0];
@@ -28,7 +28,7 @@ export class Camera {
   #initial = [...IDENTITY];
   #centre = [0, 0, 0];
   #radius = 1;
-  #lens = { focal: 30, film: 24, offset: [0, 0], aspect: 1 };
+  #lens = { focal: 30, film: 24, aspect: 1 };
 
   /** Take over what a scene message says. */
   load({ camera, initial, centre, radius, width, height }) {
@@ -38,7 +38,7 @@ export class Camera {
     this.#initial = initial;
     this.#centre = centre;
     this.#radius = radius || 1;
-    this.#lens = { focal: camera.focal, film: camera.film, offset: camera.offset, aspect: height / width };
+    this.#lens = { focal: camera.focal, film: camera.film, aspect: height / width };
     // A pivot that was chosen stays when something else in the scene has changed.
     if (elsewhere) this.#focusAhead();
   }
@@ -89,11 +89,9 @@ export class Camera {
     this.speed = Math.min(fastest, Math.max(slowest, this.speed * factor));
   }
 
-  /** Make the pivot the point seen at (u, v), parts of the picture from its bottom left, as far away as it is now. */
-  refocus(u, v) {
-    const { focal, film, offset, aspect } = this.#lens;
-    const ray = [(u - 0.5) * film + offset[0], (v - 0.5) * film * aspect + offset[1], -focal];
-    this.#focus = scale(normalize(ray), length(this.#focus));
+  /** Make this place in world space the pivot. */
+  refocus(place) {
+    this.#focus = untransformPoint(place, this.matrix);
   }
 
   /** Turn to the scene's centre and make it the pivot. The roll stays. */

@@ -157,6 +157,7 @@ function inspect() {
 function hear(message) {
   if (message.type === "scene") takeScene(message);
   else if (message.type === "status") takeStatus(message);
+  else if (message.type === "located") refocus(message.place);
   else if (message.type === "refused") showNotice(`Not accepted: ${message.reason}`);
 }
 
@@ -179,6 +180,11 @@ function takeStatus(status) {
   showWarnings(status.warnings);
   showError("server", status.error);
   showMeters();
+}
+
+function refocus(place) {
+  if (place) camera.refocus(place);
+  showNotice(place ? "The pivot is under the pointer." : "There is nothing under the pointer.");
 }
 
 function receive(frame) {
@@ -217,6 +223,10 @@ const actions = makeActions({
   viewport,
   picture,
   maySteer: () => maySteer,
+  locate(at) {
+    if (at.every((part) => part >= 0 && part < 1)) connection.send({ type: "locate", at });
+    else refocus(null);
+  },
   snapshot() {
     // The drawing is there only until the browser has shown it.
     draw();

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from arras_ray.cli.report import STEPS, benchmark_line, closing_lines, last_words
+from arras_ray.cli.report_lines import STEPS, benchmark_line, closing_lines, last_words
 from arras_ray.cli.summary import Summary, progress_of
 from arras_ray.cli.text import clock_text, rate_text, waiting_text
 

@@ -37,6 +37,9 @@ LOOK_SECONDS = 0.05
 STOP_SECONDS = 0.8
 """After a stop the leases under way get so long to end; then the picture is taken as it is."""
 
+ASKED = 3
+"""Mcrts that are asked what a pixel shows; the first answer counts."""
+
 BACK_SECONDS = 60.0
 """So long a picture is waited for whose merge has to be replaced."""
 
@@ -198,17 +201,28 @@ class SessionRender:
             parties.dispatch.pause.remote(paused, self.sync_id)
 
     def locate(self, x: int, y: int) -> tuple[float, ...] | None:
-        """The place in world space that raster pixel (x, y) shows, origin bottom-left; None where it shows none, or
-        while no mcrt can tell."""
+        """The place in world space that raster pixel (x, y) shows, origin bottom-left; None where it shows none.
+
+        Raise ArrasRayError while no mcrt can tell.
+        """
+        import ray
+
         from arras_ray.actors import names
 
+        calls: list[Any] = []
         for row in self.status().mcrts:
-            if row.state in ("ready", "rendering"):
-                with suppress(ArrasRayError, ValueError):  # it is lost, and the next one may know
-                    place: tuple[float, ...] | None
-                    place = self._link.ask(names.find_computation(self.name, row.name).locate.remote(x, y), ASK_SECONDS)
-                    return place
-        return None
+            if row.state in ("ready", "rendering") and len(calls) < ASKED:
+                with suppress(ValueError):  # it is lost
+                    calls.append(names.find_computation(self.name, row.name).locate.remote(x, y))
+        deadline = time.monotonic() + ASK_SECONDS
+        while calls:
+            done, calls = ray.wait(calls, timeout=max(0.0, deadline - time.monotonic()))
+            if not done:
+                break
+            with suppress(ArrasRayError):  # another one may know
+                place: tuple[float, ...] | None = self._link.ask(done[0], ASK_SECONDS)
+                return place
+        raise ComputationError(f"no mcrt of session {self.name} tells what a pixel shows", how="silent")
 
     def usage(self) -> dict[str, tuple[float, int]]:
         """Seconds of processor time and private bytes of each mcrt, by name."""

@@ -200,12 +200,21 @@ class Engine:
         return [*story, {"event": "sample", "radiance": total[:3].tolist(), "alpha": float(total[3]), **left_out}]
 
     def locate(self, x: int, y: int) -> tuple[float, ...] | None:
-        """The place in world space of the surface that raster pixel (x, y) shows, origin bottom-left; None where it
-        shows none."""
+        """The place in world space of the surface or light that raster pixel (x, y) shows, origin bottom-left; None
+        where it shows none."""
         if not (0 <= x < self.width and 0 <= y < self.height):
             return None
-        hits = (line for line in self.trace_pixel(x, y, 0) if line["event"] == "hit" and line["depth"] == 0)
-        return next((tuple(line["position"]) for line in hits), None)
+        story = [line for line in self.trace_pixel(x, y, 0) if line.get("depth", 1) <= 0 and "t" in line]
+        lights = [line for line in story if line["event"] == "light met" and line["depth"] < 0]
+        hits = [line for line in story if line["event"] == "hit"]
+        if lights:  # they are met on the way to the surface
+            nearest = min(lights, key=lambda line: float(line["t"]))
+            place = np.array(nearest["position"]) + nearest["t"] * np.array(nearest["direction"])
+        elif hits:
+            place = np.array(hits[0]["position"])
+        else:
+            return None
+        return tuple(place.tolist()) if np.isfinite(place).all() else None
 
     def close(self) -> None:
         """End the threads and give the BVH back."""

@@ -5,7 +5,6 @@ Previews are thrown away: they are in no film, and who loses one loses nothing b
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -33,7 +32,8 @@ class PreviewPlan:
 
     Pure decisions, as the ledger's. ids: of leases, other ones than a ledger's. region: as `film.tiles_in` has it. now:
     seconds of a clock. after: the plan of the scene before. Of a motion that was smooth so far the coarsest preview,
-    which nobody would see, is left out; the finest one of any motion waits for REST_SECONDS.
+    which nobody would see, is left out; the finest one of any motion waits until the others are rendered and for
+    REST_SECONDS, but no longer than MOVING_SECONDS in all: one that never comes holds nobody up.
     """
 
     def __init__(
@@ -51,7 +51,9 @@ class PreviewPlan:
         self._began = now
         moves = after is not None and now - after._began < MOVING_SECONDS
         smooth = moves and after is not None and after._is_smooth
-        self._rests_until = math.inf if moves else now
+        self._waits = moves
+        """What is finer waits for previews under way."""
+        self._rests_until = now + MOVING_SECONDS if moves else now
         self._strides = tuple(stride for stride in STRIDES if stride <= SMOOTH) if smooth else STRIDES
         tiles = morton_tiles(width, height)
         self._tiles = tiles[tiles_in(region, width, height)[tiles]]
@@ -71,8 +73,8 @@ class PreviewPlan:
         return max(under_way, default=0) < SMOOTH
 
     def rest(self, now: float) -> float:
-        """Seconds until more is leased by itself; 0 where only other events have more leased."""
-        return max(0.0, self._rests_until - now) if self._rests_until < math.inf else 0.0
+        """Seconds until nothing waits any more."""
+        return max(0.0, self._rests_until - now)
 
     def lease(self, mcrt: str, n_mcrts: int, now: float) -> Lease | None:
         """The next run for an mcrt, one of n_mcrts that share the work; None when it has two, nothing is left, or all
@@ -94,13 +96,18 @@ class PreviewPlan:
         self._open[lease.lease_id] = lease
         return lease
 
-    def ended(self, lease_id: int, unfinished: np.ndarray, now: float) -> None:
-        """A lease was rendered but for some tiles, which others shall try; one that nobody knows is ignored."""
+    def ended(self, lease_id: int, unfinished: np.ndarray, now: float) -> bool:
+        """A lease was rendered but for some tiles, which others shall try; one that nobody knows is ignored.
+
+        Returns whether what is seen of a motion is complete with it: then what is finer waits for `rest(now)` seconds.
+        """
         lease = self._open.pop(lease_id, None)
         if lease is not None and len(unfinished):
             self._queue.insert(0, (lease.stride, np.asarray(unfinished, "i4")))
-        if self._rests_until == math.inf and self._is_smooth:
-            self._rests_until = now + REST_SECONDS
+        complete = self._waits and self._is_smooth
+        if complete:
+            self._waits, self._rests_until = False, min(self._rests_until, now + REST_SECONDS)
+        return complete
 
     def lost(self, mcrt: str, now: float) -> None:
         """An mcrt is gone: what it had is leased again."""

@@ -170,6 +170,8 @@ class Dispatch:
             self._mcrts[name] = SeenMcrt(node, threads, "ready", life)
             self._course.warn(*warnings)
             self._pool.remove(name)
+            if self._previews is not None:
+                self._previews.lost(name, time.monotonic())
             self._pool.add(name, actor)
             if self._ledger is not None:
                 self._ledger.join(name, threads)
@@ -231,11 +233,10 @@ class Dispatch:
     def stop(self, sync_id: int = 0) -> None:
         """Lease nothing more and cancel what renders. What is finished by then is still accepted. sync_id: of the scene
         that is not wanted; it may come later than this."""
-        self._stop_wanted = max(sync_id, self._stop_wanted)
         with self._lock:
-            now = self._ledger is None or sync_id <= self._ledger.sync_id
-        if now:
-            self._end_early("cancelled")
+            self._stop_wanted = max(sync_id, self._stop_wanted)
+            if self._ledger is None or sync_id <= self._ledger.sync_id:
+                self._end_early("cancelled")
 
     def pause(self, paused: bool, sync_id: int = 0) -> None:
         """Lease nothing more of this scene, which may come later than this, until told otherwise. What is leased is
@@ -300,10 +301,9 @@ class Dispatch:
                     self._ledger.stop()
                     self._previews, self._course.early_end = None, "cancelled"
                     self._course.warn(f"the scene cannot be drawn as it is now: {end.refused}")
-                if end.lease_id < 0 and self._previews is not None:
-                    self._previews.ended(end.lease_id, end.unfinished, now)
-                    if rest := self._previews.rest(now):
-                        _later(rest, self._pump)
+                previews = self._previews if end.lease_id < 0 else None
+                if previews is not None and previews.ended(end.lease_id, end.unfinished, now):
+                    _later(previews.rest(now), self._pump)
                 self._ledger.rendered(end.lease_id, now)
                 if len(end.unfinished) and end.lease_id > 0:
                     self._ledger.release(end.lease_id, end.unfinished)

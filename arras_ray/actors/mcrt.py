@@ -147,7 +147,8 @@ class Mcrt:
         return LeaseEnd(lease.lease_id, unfinished, lease.sync_id, failed, warnings=self._warnings)
 
     def locate(self, x: int, y: int) -> tuple[float, ...] | None:
-        """What raster pixel (x, y) of the newest scene shows, as Engine.locate has it; waits for the running lease."""
+        """What raster pixel (x, y) of the newest scene shows, as Engine.locate has it; waits for leases that came
+        before. None also while the scene cannot be drawn."""
         return None if self._catch_up(self._newest) else self._engine.locate(x, y)
 
     def cancel(self, sync_id: int) -> None:

@@ -53,7 +53,7 @@ class ViewRender(Protocol):
         """Render nothing more until the next edit."""
 
     def locate(self, x: int, y: int) -> tuple[float, ...] | None:
-        """The place in world space that a pixel shows."""
+        """The place in world space that a pixel shows; None where it shows none."""
 
     @property
     def width(self) -> int:
@@ -186,11 +186,11 @@ class Steering:
             (across, up), tell = self._place
             pixel = int(across * self._render.width), int(up * self._render.height)
             try:
-                place = await asyncio.to_thread(self._render.locate, *pixel)
-            except Exception:  # whoever knows is being replaced
-                place = None
+                answer = {"type": "located", "place": await asyncio.to_thread(self._render.locate, *pixel)}
+            except Exception:  # whoever knows is busy, or being replaced
+                answer = {"type": "refused", "reason": "nobody can tell at the moment what is there"}
             if not self._place_wanted.is_set():
-                tell({"type": "located", "place": place})
+                tell(answer)
 
     def _resize(self) -> None:
         width, height = (max(1, side // self._divisor) for side in self._size)

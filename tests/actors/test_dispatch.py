@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 import numpy as np
+import pytest
 import ray
 
 from arras_ray.actors.cluster import Cluster
@@ -91,6 +93,27 @@ def test_who_looks_on_gets_previews_before_samples_of_every_scene(ray_here: Clus
     dispatch.fail("it would lease for ever")
 
 
+@pytest.mark.parametrize("starts_again", [False, True])
+def test_in_a_motion_nobody_waits_for_a_preview_that_does_not_come(ray_here: Cluster, starts_again: bool) -> None:
+    silent: Any = ray.remote(Silent).options(num_cpus=0).remote()
+    taker: Any = ray.remote(Taker).options(num_cpus=0).remote()
+    dispatch = Dispatch("dispatch", "alone", 0, interactive=True)
+    dispatch.mcrt_ready("mcrt_i0", "here", 1, silent, 0, ())
+    dispatch.mcrt_ready("mcrt_i1", "here", 1, taker, 0, ())
+    dispatch.begin(Picture(1, 640, 640, 64), [], [], 0.0)
+    dispatch.show(Picture(2, 640, 640, 64))  # at once, so it is a motion
+    if starts_again:  # with what the one before it held
+        taker = ray.remote(Taker).options(num_cpus=0).remote()
+        dispatch.mcrt_ready("mcrt_i0", "here", 1, taker, 1, ())
+    deadline = time.monotonic() + PATIENCE
+    while 1 not in {lease.stride for lease in ray.get(taker.all_taken.remote(), timeout=PATIENCE)}:
+        assert time.monotonic() < deadline
+    dispatch.fail("it would lease for ever")
+    ray.kill(silent)
+    while "mcrt_i0" in dispatch._pool.members and not starts_again:
+        assert time.monotonic() < deadline
+
+
 def test_a_refused_scene_is_leased_no_more_until_the_next(ray_here: Cluster) -> None:
     taker: Any = ray.remote(Refuser).options(num_cpus=0).remote()
     dispatch = Dispatch("dispatch", "alone", 0, interactive=True)
@@ -105,6 +128,13 @@ def test_a_refused_scene_is_leased_no_more_until_the_next(ray_here: Cluster) -> 
     dispatch.show(Picture(2, 640, 640, 64))
     assert leases(taker, taken + 1)[taken].sync_id == 2
     dispatch.fail("it would lease for ever")
+
+
+class Silent:
+    """Never comes back from a lease."""
+
+    def render(self, lease: Lease) -> None:
+        threading.Event().wait()
 
 
 class Refuser(Taker):

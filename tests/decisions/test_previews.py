@@ -68,19 +68,33 @@ def test_in_a_motion_what_is_finer_than_smooth_waits_for_the_next_scene(down_to:
     following = plan(now=10.2, after=rendered(plan(now=10.0), down_to))
     one = following.lease("one", 2, 10.2)
     assert one is not None
-    while (other := following.lease("two", 2, 99.0)) is not None:  # all but the first half, however long that takes
+    while (other := following.lease("two", 2, 10.3)) is not None:  # all but the first half
         assert other.stride >= 4
-        following.ended(other.lease_id, NOTHING, 99.0)
-    assert following.rest(99.0) == 0.0
-    following.ended(one.lease_id, NOTHING, 99.0)
-    rendered(following, down_to=4, now=99.0)
+        assert not following.ended(other.lease_id, NOTHING, 10.3)
+    while not following.ended(one.lease_id, NOTHING, 10.3):
+        one = following.lease("one", 2, 10.3)
+        assert one is not None
     assert following.left
-    assert following.rest(99.0) == pytest.approx(0.1)
-    assert following.lease("one", 2, 99.09) is None
-    finer = following.lease("one", 2, 99.11)
+    assert following.rest(10.3) == pytest.approx(0.1)
+    assert following.lease("one", 2, 10.39) is None
+    finer = following.lease("one", 2, 10.41)
     assert finer is not None
     assert finer.stride == 2
-    assert following.rest(99.11) == 0.0
+    assert not following.ended(finer.lease_id, NOTHING, 10.41)
+    assert following.rest(10.41) == 0.0
+
+
+def test_a_preview_that_never_comes_holds_nobody_up() -> None:
+    """As that of an mcrt that hangs."""
+    following = plan(now=10.2, after=rendered(plan(now=10.0), 4))
+    assert following.lease("one", 2, 10.2) is not None
+    coarse = following.lease("two", 2, 10.2)
+    assert coarse is not None
+    following.ended(coarse.lease_id, NOTHING, 10.3)
+    assert following.lease("two", 2, 10.59) is None
+    assert following.rest(10.3) == pytest.approx(0.3)
+    rendered(following, 2, 10.61)
+    assert not following.left
 
 
 def test_nobody_holds_more_than_two() -> None:

@@ -124,6 +124,7 @@ def test_it_tells_what_place_a_pixel_shows(context: SceneContext, start: Start) 
     render.edit(b"", {"spp": 1})
     np.testing.assert_array_equal(finished(render), alone(context, spp=1))
     assert render.locate(75, 35) is not None
+    assert render.locate(3, 3) is not None
     context["ball"].set("radius", 0.01)
     context["wall"].set("node_xform", translate(900.0, 0.0, 0.0))
     render.edit(context.delta().to_rdlb())

@@ -44,7 +44,7 @@ export class Camera {
   }
 
   get pivot() {
-    return transformPoint(this.#focus, this.matrix);
+    return transformPoint(this.#focus, orthonormal(this.matrix));
   }
 
   get #position() {
@@ -91,7 +91,7 @@ export class Camera {
 
   /** Make this place in world space the pivot. */
   refocus(place) {
-    this.#focus = untransformPoint(place, this.matrix);
+    this.#focus = untransformPoint(place, orthonormal(this.matrix));
   }
 
   /** Turn to the scene's centre and make it the pivot. The roll stays. */

@@ -37,12 +37,10 @@ export const transformVector = (v, m) =>
 
 export const transformPoint = (p, m) => add(transformVector(p, m), row(m, 3));
 
-/** The point that `m` moves to `p`. */
+/** The point that the rigid `m` moves to `p`. */
 export function untransformPoint(p, m) {
-  const [x, y, z] = [row(m, 0), row(m, 1), row(m, 2)];
   const away = subtract(p, row(m, 3));
-  const volume = dot(x, cross(y, z));
-  return [dot(away, cross(y, z)) / volume, dot(away, cross(z, x)) / volume, dot(away, cross(x, y)) / volume];
+  return [0, 1, 2].map((i) => dot(away, row(m, i)));
 }
 
 /** A right-handed turn about the line through `point` along the unit vector `axis`. */

@@ -38,7 +38,7 @@ STOP_SECONDS = 0.8
 """After a stop the leases under way get so long to end; then the picture is taken as it is."""
 
 ASKED = 3
-"""Mcrts that are asked what a pixel shows; the first answer counts."""
+"""Mcrts that are asked what is seen at a place; the first answer counts."""
 
 BACK_SECONDS = 60.0
 """So long a picture is waited for whose merge has to be replaced."""
@@ -73,8 +73,9 @@ class SessionRender:
         self._edits: list[RDLMessage] = []
         self._editing = threading.Lock()
         self._stopped_at: float | None = None
-        self._told_stop = -1
-        """The life of the dispatch that knows."""
+        self._paused = False
+        self._told_stop = self._told_pause = -1
+        """The lives of the dispatches that know."""
         self._settled = False
         self._closed = threading.Event()
 
@@ -182,6 +183,7 @@ class SessionRender:
             before = self.sync_id
             self._edits = kept(self._edits, message)
             self._stopped_at, self._settled, self._told_stop = None, False, -1
+            self._paused = False
             self.sync_id = self._shards.sync_id = message.sync_id
             self._link.supervisor.edit.remote([message], before)
         return message.sync_id
@@ -195,15 +197,16 @@ class SessionRender:
         self._tell_stop()
 
     def pause(self, paused: bool = True) -> None:
-        """Lease nothing more, or go on; what was accepted stays. The next edit goes on, too."""
-        parties = self._parties
-        if parties is not None:
-            parties.dispatch.pause.remote(paused, self.sync_id)
+        """Lease nothing more, or go on; what was accepted stays. The next edit goes on, too.
 
-    def locate(self, x: int, y: int) -> tuple[float, ...] | None:
-        """The place in world space that raster pixel (x, y) shows, origin bottom-left; None where it shows none.
+        A dispatch that is being replaced, now or later, hears of it once it is there.
+        """
+        self._paused, self._told_pause = paused, -1
+        self._tell_pause()
 
-        Raise ArrasRayError while no mcrt can tell.
+    def locate(self, across: float, up: float) -> tuple[float, ...] | None:
+        """The place in world space that is seen at these parts of the picture from its bottom left; None where there is
+        none. Raise ArrasRayError while no mcrt can tell.
         """
         import ray
 
@@ -213,7 +216,7 @@ class SessionRender:
         for row in self.status().mcrts:
             if row.state in ("ready", "rendering") and len(calls) < ASKED:
                 with suppress(ValueError):  # it is lost
-                    calls.append(names.find_computation(self.name, row.name).locate.remote(x, y))
+                    calls.append(names.find_computation(self.name, row.name).locate.remote(across, up))
         deadline = time.monotonic() + ASK_SECONDS
         while calls:
             done, calls = ray.wait(calls, timeout=max(0.0, deadline - time.monotonic()))
@@ -222,7 +225,7 @@ class SessionRender:
             with suppress(ArrasRayError):  # another one may know
                 place: tuple[float, ...] | None = self._link.ask(done[0], ASK_SECONDS)
                 return place
-        raise ComputationError(f"no mcrt of session {self.name} tells what a pixel shows", how="silent")
+        raise ComputationError(f"no mcrt of session {self.name} tells what is seen there", how="silent")
 
     def usage(self) -> dict[str, tuple[float, int]]:
         """Seconds of processor time and private bytes of each mcrt, by name."""
@@ -319,6 +322,7 @@ class SessionRender:
             if self.error is not None and self._state is None:
                 return
             self._tell_stop()
+            self._tell_pause()
 
     def _tell_stop(self) -> None:
         """Tell the dispatch to stop, if that is wished and it has not heard it yet."""
@@ -328,6 +332,14 @@ class SessionRender:
         with suppress(ArrasRayError):
             self._link.ask(parties.dispatch.stop.remote(self.sync_id), ASK_SECONDS)
             self._told_stop = parties.lives[0]
+
+    def _tell_pause(self) -> None:
+        """Tell the dispatch whether it is to pause, if it has not heard it yet."""
+        parties = self._parties
+        if parties is not None and parties.lives[0] != self._told_pause:
+            sync_id = self.sync_id  # read first: an edit ends the pause before it counts it up
+            parties.dispatch.pause.remote(self._paused, sync_id)
+            self._told_pause = parties.lives[0]
 
     def _take(self, state: SessionState) -> None:
         if state.loaded is not None and state.sync_id < self.sync_id:  # a supervisor that has not heard of all edits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -199,9 +200,10 @@ class Engine:
         left_out = {} if total[4] else {"left_out": True}
         return [*story, {"event": "sample", "radiance": total[:3].tolist(), "alpha": float(total[3]), **left_out}]
 
-    def locate(self, x: int, y: int) -> tuple[float, ...] | None:
-        """The place in world space of the surface or light that raster pixel (x, y) shows, origin bottom-left; None
-        where it shows none."""
+    def locate(self, across: float, up: float) -> tuple[float, ...] | None:
+        """The place in world space of the surface or light that is seen in the picture, whatever its size: at these
+        parts of it from its bottom left. None where there is none."""
+        x, y = math.floor(across * self.width), math.floor(up * self.height)
         if not (0 <= x < self.width and 0 <= y < self.height):
             return None
         story = [line for line in self.trace_pixel(x, y, 0) if line.get("depth", 1) <= 0 and "t" in line]

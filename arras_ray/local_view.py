@@ -51,8 +51,8 @@ class LocalView:
         self._options = dict(options or {})
         self._changed = threading.Condition()
         self._edits: list[RDLMessage] = []
-        self._asked: list[tuple[int, int, Future[tuple[float, ...] | None]]] = []
-        """Pixels whose place in the scene somebody waits for."""
+        self._asked: list[tuple[float, float, Future[tuple[float, ...] | None]]] = []
+        """Parts of the picture whose place in the scene somebody waits for."""
         self._word = np.zeros(1, "u4")
         self._preview_ids = count(-1, -1)
         self._warnings = list(engine.warnings)
@@ -113,13 +113,14 @@ class LocalView:
             self._word[0] = 1 if paused else 0
             self._changed.notify_all()
 
-    def locate(self, x: int, y: int) -> tuple[float, ...] | None:
-        """The place in world space that raster pixel (x, y) shows, origin bottom-left; None where it shows none."""
+    def locate(self, across: float, up: float) -> tuple[float, ...] | None:
+        """The place in world space that is seen at these parts of the picture from its bottom left; None where there is
+        none."""
         place: Future[tuple[float, ...] | None] = Future()
         with self._changed:
             if self._closed or self._error is not None:
                 return None
-            self._asked.append((x, y, place))
+            self._asked.append((across, up, place))
             self._word[0] = 1
             self._changed.notify_all()
         return place.result()
@@ -254,11 +255,11 @@ class LocalView:
         return None
 
     def _answer(self) -> None:
-        """Tell those who wait for it what pixels show. Called with the lock held."""
+        """Tell those who wait for it what is seen. Called with the lock held."""
         while self._asked:
-            x, y, place = self._asked.pop()
+            across, up, place = self._asked.pop()
             try:
-                place.set_result(self._engine.locate(x, y))
+                place.set_result(self._engine.locate(across, up))
             except BaseException as error:
                 place.set_exception(error)
 

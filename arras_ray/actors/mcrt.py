@@ -146,10 +146,10 @@ class Mcrt:
         unfinished = np.setdiff1d(not_done, [unit for unit, _ in failed])
         return LeaseEnd(lease.lease_id, unfinished, lease.sync_id, failed, warnings=self._warnings)
 
-    def locate(self, x: int, y: int) -> tuple[float, ...] | None:
-        """What raster pixel (x, y) of the newest scene shows, as Engine.locate has it; waits for leases that came
-        before. None also while the scene cannot be drawn."""
-        return None if self._catch_up(self._newest) else self._engine.locate(x, y)
+    def locate(self, across: float, up: float) -> tuple[float, ...] | None:
+        """What is seen of the newest scene there, as Engine.locate has it; waits for leases that came before. None also
+        while the scene cannot be drawn."""
+        return None if self._catch_up(self._newest) else self._engine.locate(across, up)
 
     def cancel(self, sync_id: int) -> None:
         """Stop rendering leases up to `sync_id`, the running one included; its finished units are kept."""

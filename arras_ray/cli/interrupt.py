@@ -140,6 +140,16 @@ def interruptible(function: Callable[[], T]) -> T:
     return result[0]
 
 
+def leavable(function: Callable[[], T]) -> T:
+    """Run a function that may be left behind, here, on a daemon thread; see `work_left_behind`."""
+    done = threading.Event()
+    _background.append(done)
+    try:
+        return function()
+    finally:
+        done.set()
+
+
 def work_left_behind() -> bool:
     """Whether native code still runs that an interpreter's orderly end would stumble over."""
     return any(not done.is_set() for done in _background)

@@ -26,7 +26,7 @@ from arras_ray.cli.engine_options import EngineOptions, engine_options, wishes_o
 from arras_ray.cli.engines import LocalStarter, RayStarter, Starter
 from arras_ray.cli.guard import guard
 from arras_ray.cli.handle import failure_of
-from arras_ray.cli.interrupt import Interrupt, interruptible
+from arras_ray.cli.interrupt import Interrupt, interruptible, leavable
 from arras_ray.cli.options import MOST_SAMPLES_A_PIXEL, Settings, debug_option, picture_options
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
 from arras_ray.cli.page import PageAddress, page_options, serve
@@ -113,7 +113,8 @@ def view(
                 message = RDLMessage(1, context.to_bytes(), options=endless | chosen)
                 read_paths = list(dict.fromkeys(context.files))
                 sized = "width" in chosen
-                files = LiveFiles(read_paths, message.payload, lambda: reading.read(scenes), sized=sized)
+                read = partial(leavable, lambda: reading.read(scenes))
+                files = LiveFiles(read_paths, message.payload, read, sized=sized)
                 handle: Any = starter.start(message)
                 interrupt.gentle()
                 if benchmark:

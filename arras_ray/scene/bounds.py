@@ -7,6 +7,9 @@ import numpy as np
 from arras_ray.scene.context import SceneContext
 from arras_ray.scene.scene_object import SceneObject
 
+LARGEST = 1e100
+"""What lies further away is nowhere."""
+
 
 def bounding_sphere(context: SceneContext) -> tuple[np.ndarray, float]:
     """Centre, (3,), and radius in world space of a sphere around the geometry that the layer names; the unit sphere
@@ -22,7 +25,7 @@ def bounding_sphere(context: SceneContext) -> tuple[np.ndarray, float]:
 
 
 def _world_box(geometry: SceneObject) -> tuple[np.ndarray, np.ndarray] | None:
-    """The lowest and highest corner, in world space; None for what is not known or not finite."""
+    """The lowest and highest corner, in world space; None for what is not known, or nowhere."""
     kind = geometry.scene_class.name
     if kind == "RdlMeshGeometry":
         points = np.asarray(geometry.get("vertex_list_0"), "f8").reshape(-1, 3)
@@ -33,8 +36,9 @@ def _world_box(geometry: SceneObject) -> tuple[np.ndarray, np.ndarray] | None:
     else:
         return None
     matrix = geometry.get("node_xform")
-    world = points @ matrix[:3, :3] + matrix[3, :3]
-    if not len(world) or not np.isfinite(world).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        world = points @ matrix[:3, :3] + matrix[3, :3]
+    if not len(world) or not (np.abs(world) < LARGEST).all():
         return None
     return world.min(axis=0), world.max(axis=0)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from arras_ray.errors import ArrasRayError
 from arras_ray.scene import Delta, SceneContext
@@ -16,6 +18,8 @@ SETTLE_SECONDS = 0.1
 """A file that was changed a moment ago may not be written to its end."""
 
 Stamp = tuple[int, int, int]
+
+T = TypeVar("T")
 
 
 class LiveFiles:
@@ -48,7 +52,7 @@ class LiveFiles:
                 continue
             self._stamps = stamps
             try:
-                after, delta, size = await asyncio.to_thread(self._differences)
+                after, delta, size = await _on_a_thread(self._differences)
                 if self._look() != stamps:  # it was not the whole file, perhaps
                     continue
                 if delta:
@@ -81,3 +85,34 @@ class LiveFiles:
                 stamp = found.st_ino, found.st_size, found.st_mtime_ns
             stamps.append(stamp)
         return stamps
+
+
+async def _on_a_thread(function: Callable[[], T]) -> T:
+    """What a function returns on a thread of its own, which holds up nobody's end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            result = function()
+        except BaseException as error:
+            tell(_fail, error)
+        else:
+            tell(_succeed, result)
+
+    def tell(act: Callable[[asyncio.Future[T], Any], None], what: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(act, future, what)
+
+    threading.Thread(target=run, name="live-files", daemon=True).start()
+    return await future
+
+
+def _succeed(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -237,7 +237,7 @@ class ViewServer:
         )
         self._viewers.add(viewer)
         try:
-            viewer.tell(self._steering.scene() | {"steer": viewer.steers})
+            viewer.tell(self._steering.scene() | {"steer": viewer.steers, "heard": viewer.heard})
             viewer.tell(await self._status())
             await viewer.run()
         finally:
@@ -281,7 +281,7 @@ class ViewServer:
 
     def _tell_scene(self) -> None:
         for viewer in self._viewers:
-            viewer.tell(self._steering.scene() | {"steer": viewer.steers})
+            viewer.tell(self._steering.scene() | {"steer": viewer.steers, "heard": viewer.heard})
 
     async def _tell_status(self) -> None:
         """Tell viewers where the render stands, whenever that has changed."""

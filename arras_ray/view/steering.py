@@ -52,16 +52,8 @@ class ViewRender(Protocol):
     def stop(self) -> None:
         """Render nothing more until the next edit."""
 
-    def locate(self, x: int, y: int) -> tuple[float, ...] | None:
-        """The place in world space that a pixel shows; None where it shows none."""
-
-    @property
-    def width(self) -> int:
-        """Of the picture that is rendered, pixels."""
-
-    @property
-    def height(self) -> int:
-        """Of the picture that is rendered, pixels."""
+    def locate(self, across: float, up: float) -> tuple[float, ...] | None:
+        """The place in world space that is seen there, in parts of the picture; None where there is none."""
 
 
 class Steering:
@@ -82,10 +74,9 @@ class Steering:
         self._size = size
         self._divisor = 1
         self._sphere = bounding_sphere(context)
-        camera = context.camera
-        assert camera is not None
-        self._camera = camera
-        self._initial = camera.get("node_xform").ravel().tolist()
+        assert context.camera is not None
+        self._camera = context.camera
+        self._initial = _plain(self._camera.get("node_xform"))
         self._options: dict[str, Any] = {}
         self._unsent: list[bytes] = []
         """Changes of the scene that are not made yet."""
@@ -113,16 +104,17 @@ class Steering:
             "type": "scene",
             "width": self._size[0],
             "height": self._size[1],
+            "divisor": self._divisor,
             "camera": {
                 "name": camera.name,
-                "matrix": camera.get("node_xform").ravel().tolist(),
+                "matrix": _plain(camera.get("node_xform")),
                 "focal": _value(camera, "focal", 30.0),
                 "film": _value(camera, "film_width_aperture", 24.0),
             },
             "initial": self._initial,
-            "centre": self._sphere[0].tolist(),
-            "radius": self._sphere[1],
-            "lights": [{"name": light.name, "color": [float(c) for c in light.get("color")]} for light in lights],
+            "centre": _plain(self._sphere[0]),
+            "radius": _plain(self._sphere[1])[0],
+            "lights": [{"name": light.name, "color": _plain(light.get("color"))} for light in lights],
         }
 
     def hear(self, wish: dict[str, Any], tell: Tell) -> None:
@@ -143,6 +135,8 @@ class Steering:
             self._resize()
         else:
             raise MessageError(f"there is no wish like this: {str(wish)[:100]}")
+        if kind != "play" and self._state != "rendering":
+            self._state = None  # an edit goes on, whatever was wished before it
         self._wanted.set()
 
     def apply(self, delta: bytes, size: tuple[int, int] | None = None) -> None:
@@ -153,6 +147,9 @@ class Steering:
             self._size = size
             self._resize()
         self._sphere = bounding_sphere(self.context)
+        camera = self.context.camera
+        if camera is not None and camera is not self._camera:
+            self._camera, self._initial = camera, _plain(camera.get("node_xform"))
         self._others = True
         self._wanted.set()
 
@@ -165,13 +162,13 @@ class Steering:
             try:
                 sync_id = await self._edit()
                 await self._play()
+                if self._others:
+                    self._others = False
+                    told()
             except Exception as error:  # the next wish may be a better one
                 tell([f"the scene could not be changed: {error}"])
                 continue
             tell([])
-            if self._others:
-                self._others = False
-                told()
             deadline = time.monotonic() + SHOWN_SECONDS
             while sync_id is not None and not self._picture.covered(sync_id, SMOOTH):
                 if time.monotonic() > deadline or self.playing != "rendering":
@@ -183,10 +180,9 @@ class Steering:
         while True:
             await self._place_wanted.wait()
             self._place_wanted.clear()
-            (across, up), tell = self._place
-            pixel = int(across * self._render.width), int(up * self._render.height)
+            at, tell = self._place
             try:
-                answer = {"type": "located", "place": await asyncio.to_thread(self._render.locate, *pixel)}
+                answer = {"type": "located", "place": await asyncio.to_thread(self._render.locate, *at)}
             except Exception:  # whoever knows is busy, or being replaced
                 answer = {"type": "refused", "reason": "nobody can tell at the moment what is there"}
             if not self._place_wanted.is_set():
@@ -251,7 +247,13 @@ class Steering:
 
 
 def _value(item: SceneObject, attribute: str, otherwise: float) -> float:
-    return float(item.get(attribute)) if item.scene_class.find(attribute) is not None else otherwise
+    return _plain(item.get(attribute))[0] if item.scene_class.find(attribute) is not None else otherwise
+
+
+def _plain(numbers: Any) -> list[float]:
+    """Numbers as JSON can have them: files may say inf and NaN."""
+    plain: list[float] = np.nan_to_num(np.ravel(numbers).astype("f8"), posinf=LARGEST, neginf=-LARGEST).tolist()
+    return plain
 
 
 def _matrix(numbers: Any) -> np.ndarray:

@@ -63,6 +63,8 @@ class Viewer:
         moves: Callable[[], bool],
     ) -> None:
         self.steers = steers
+        self.heard = 0
+        """The number of its last wish that was heard."""
         self._socket = socket
         self._picture = picture
         self._wish = wish
@@ -144,6 +146,8 @@ class Viewer:
             self._sent.forget()
             self._news.set()
         elif self.steers:
+            if isinstance(wish.get("number"), int):
+                self.heard = wish["number"]
             self._wish(wish, self.tell)
         else:
             raise MessageError("watchers cannot steer")

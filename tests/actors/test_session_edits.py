@@ -114,10 +114,37 @@ def test_it_tells_what_place_a_pixel_shows(
     with started(ray_here, definition, context, ENDLESS) as render:
         render.edit(changed(context, 0.4))
         covered(render, 2)
-        place = render.locate(75 - 13, 35)  # the ball is to the left of where the camera looks
+        place = render.locate(62.5 / 150, 0.5)  # the ball is to the left of where the camera looks
         assert place is not None
         assert np.linalg.norm(place) == pytest.approx(0.4, abs=1e-3)
-        assert render.locate(-1, 35) is None
+        assert render.locate(-0.1, 0.5) is None
+
+
+@pytest.mark.slow
+def test_a_pause_outlives_the_dispatch(ray_here: Cluster, definition: SessionDefinition, context: SceneContext) -> None:
+    with started(ray_here, definition, context, ENDLESS) as render:
+        covered(render, 1)
+        render.pause()
+        pid = pid_of(render, "dispatch")
+        os.kill(pid, signal.SIGKILL)
+
+        def another() -> bool:
+            with suppress(RayError):
+                return pid_of(render, "dispatch") != pid
+            return False
+
+        until(another, "another dispatch")
+        until(lambda: render.status().samples > 0, "it to know what was accepted")
+
+        def stands_still() -> bool:
+            before = render.status().samples
+            time.sleep(1.0)
+            return render.status().samples == before
+
+        until(stands_still, "the pause")
+        before = render.status().samples
+        render.pause(False)
+        until(lambda: render.status().samples > before, "it to go on")
 
 
 def test_every_scene_can_be_stopped(ray_here: Cluster, definition: SessionDefinition, context: SceneContext) -> None:

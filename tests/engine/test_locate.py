@@ -1,4 +1,4 @@
-"""Where in the scene a pixel looks."""
+"""What place of the scene is seen at a place of the picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from small_scenes import SmallScene, translate, turn_x
 from arras_ray.engine import Engine, from_context
 
 SIZE = {"width": 64, "height": 48, "spp": 1}
-MIDDLE = (32, 24)
+MIDDLE = (0.5, 0.5)
 
 
 def engine(small: SmallScene) -> Engine:
@@ -30,9 +30,11 @@ def test_the_place_is_on_the_surface_that_is_seen() -> None:
     assert place[2] > 0.69  # its front
 
 
-@pytest.mark.parametrize("pixel", [(0, 0), (-1, 24), (64, 24), (32, 48)], ids=["nothing", "left", "right", "above"])
-def test_there_is_none_beside_the_scene_and_beside_the_picture(pixel: tuple[int, int]) -> None:
-    assert engine(with_ball()).locate(*pixel) is None
+@pytest.mark.parametrize(
+    "at", [(0.0, 0.0), (-0.01, 0.5), (1.0, 0.5), (0.5, 1.0)], ids=["nothing", "left", "right", "above"]
+)
+def test_there_is_none_beside_the_scene_and_beside_the_picture(at: tuple[float, float]) -> None:
+    assert engine(with_ball()).locate(*at) is None
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["before the ball", "alone"])
@@ -51,4 +53,4 @@ def test_a_light_is_seen_too_the_nearest_first(alone: bool) -> None:
 def test_a_sky_is_nowhere() -> None:
     small = with_ball()
     small.light("EnvLight", "sky")
-    assert engine(small).locate(0, 0) is None
+    assert engine(small).locate(0.0, 0.0) is None

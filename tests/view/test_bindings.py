@@ -16,7 +16,7 @@ from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.mouse_button import MouseButton
 from selenium.webdriver.common.keys import Keys
-from view_browser import OPTIONS, Browser
+from view_browser import OPTIONS, SIZE, Browser
 
 from arras_ray.engine import from_context
 
@@ -147,13 +147,21 @@ def refocuses(browser: Browser) -> None:
     def seen() -> np.ndarray:
         context = balls().context
         context["camera"].set("node_xform", browser.matrix)
-        return np.array(from_context(context, OPTIONS).locate(x, y))
+        return np.array(from_context(context, OPTIONS).locate((x + 0.5) / SIZE[0], (y + 0.5) / SIZE[1]))
 
     place, before = seen(), browser.matrix
     assert np.linalg.norm(place) == pytest.approx(0.7, abs=1e-3)  # on the ball
     browser.drag(60, 20)
     assert not np.allclose(browser.matrix, before, atol=0.1)
     np.testing.assert_allclose(seen(), place, atol=0.03)  # a pixel's width
+
+    def distance() -> float:
+        return float(np.linalg.norm(browser.matrix[3, :3] - place))
+
+    away = distance()
+    browser.drag_with_both(80, 0, Keys.ALT)
+    browser.drag(-60, -20)
+    assert distance() == pytest.approx(away, abs=1e-3)  # a roll leaves the pivot in its place
     browser.press("i")
 
 
@@ -163,7 +171,7 @@ def toggles_the_camera(browser: Browser) -> None:
     drags(MouseButton.LEFT, turns=True)(browser)
     place = browser.matrix[3]
     browser.drag(30, 20)
-    np.testing.assert_array_equal(browser.matrix[3], place)  # it turns about its own place
+    np.testing.assert_allclose(browser.matrix[3], place, rtol=1e-12)  # it turns about its own place
     browser.press("o")
     until(lambda: "orbit" in browser.text("flying"), "the orbiting camera")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -162,3 +164,32 @@ def test_a_file_that_is_still_being_written_is_waited_for(file: Path) -> None:
     asyncio.run(test())
     assert told == [[]]
     assert watching.context["panel"].get("intensity") == 7.0
+
+
+def test_reading_that_takes_for_ever_holds_up_nobodys_end(file: Path) -> None:
+    program = f"""
+import asyncio, threading
+from pathlib import Path
+from arras_ray.view.live_files import LiveFiles
+
+reads = threading.Event()
+
+def read():
+    reads.set()
+    threading.Event().wait()
+
+async def main():
+    path = Path({str(file)!r})
+    files = LiveFiles([path], b"", read)
+    files._before = object()
+    path.write_text(path.read_text() + " ")
+    watch = asyncio.create_task(files.watch(print, print))
+    while not reads.is_set():
+        await asyncio.sleep(0.01)
+    watch.cancel()
+
+asyncio.run(main())
+print("ended")
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
+    assert ran.stdout == "ended\n", ran.stderr

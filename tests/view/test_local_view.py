@@ -114,23 +114,23 @@ def test_it_tells_what_place_a_pixel_shows(context: SceneContext, start: Start) 
         context.commit()
         context["ball"].set("node_xform", translate(0.0, 0.0, moved))
         render.edit(context.delta().to_rdlb())
-        place = render.locate(75, 35)  # while it renders
+        place = render.locate(0.5, 0.5)  # while it renders
         assert place is not None
         assert place == pytest.approx((0.0, 0.0, front), abs=0.1)
         assert np.linalg.norm(np.array(place) - (0.0, 0.0, moved)) == pytest.approx(0.7, abs=1e-3)
-    assert render.locate(0, 70) is None  # above the picture
+    assert render.locate(0.0, 1.0) is None  # above the picture
     render.stop()
-    assert render.locate(75, 35) is not None
+    assert render.locate(0.5, 0.5) is not None
     render.edit(b"", {"spp": 1})
     np.testing.assert_array_equal(finished(render), alone(context, spp=1))
-    assert render.locate(75, 35) is not None
-    assert render.locate(3, 3) is not None
+    assert render.locate(0.5, 0.5) is not None
+    assert render.locate(0.02, 0.05) is not None
     context["ball"].set("radius", 0.01)
     context["wall"].set("node_xform", translate(900.0, 0.0, 0.0))
     render.edit(context.delta().to_rdlb())
-    assert render.locate(3, 3) is None  # nothing is there any more
+    assert render.locate(0.02, 0.05) is None  # nothing is there any more
     render.close()
-    assert render.locate(75, 35) is None
+    assert render.locate(0.5, 0.5) is None
 
 
 def test_a_stop_ends_it_until_the_next_edit(context: SceneContext, start: Start) -> None:

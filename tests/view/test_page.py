@@ -88,6 +88,27 @@ def test_the_bar_starts_pauses_stops_and_scales_the_render_and_colours_a_light(b
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_the_last_colour_of_many_is_the_one(browser: Browser) -> None:
+    """Also where the server tells of an earlier one meanwhile."""
+    drag = """
+        const [last, done] = arguments, picker = document.querySelector("#lights input");
+        let n = 0;
+        const timer = setInterval(() => {
+          picker.value = ++n < 40 ? `#${(0x101010 * (n % 16)).toString(16).padStart(6, "0")}` : last;
+          picker.dispatchEvent(new Event("input"));
+          if (n === 40) { clearInterval(timer); done(); }
+        }, 7);
+    """
+    for last in ("#9b59a8", "#20ff80", "#ff0040", "#4060ff", "#c0c0c0", "#ffff00", "#008080", "#a0522d"):
+        browser.driver.execute_async_script(drag, last)
+        expected = balls().context
+        expected["panel"].set("color", browser.driver.execute_script(
+            "return import('/page/display.js').then(({ fromHex }) => fromHex(arguments[0]))", last))  # fmt: skip
+        until(lambda expected=expected: seen(browser, expected), "the last colour")  # type: ignore[misc]
+        assert browser.driver.find_element("css selector", "#lights input").get_attribute("value") == last
+
+
 def test_pixels_may_come_as_jpeg_and_exact_again(browser: Browser) -> None:
     expected = picture(balls().context)
     until(lambda: seen(browser, balls().context), "the picture")

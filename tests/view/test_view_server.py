@@ -179,6 +179,29 @@ def test_a_saved_file_makes_the_picture_another_size(render: LocalView, context:
     run(test)
 
 
+def test_a_saved_file_may_choose_another_camera(render: LocalView, context: SceneContext, tmp_path: Path) -> None:
+    path = tmp_path / "scene.rdla"
+    other = context.create("PerspectiveCamera", "other")
+    other.set("node_xform", translate(0.3, 0.0, 6.0))
+    write_scene(context, path)
+    files = LiveFiles([path], context.to_bytes(), lambda: read_scene([path]))
+
+    async def test() -> None:
+        with ViewServer(render, context, files=files) as server:
+            async with opened(server) as page:
+                await page.whole()
+                saved = SceneContext.from_bytes(context.to_bytes())
+                saved.variables.set("camera", saved["other"])
+                write_scene(saved, path)
+                await page.until(lambda: page.scenes[-1]["camera"]["name"] == "other")
+                assert page.scenes[-1]["initial"] == translate(0.3, 0.0, 6.0).ravel().tolist()
+                await page.say(type="camera", matrix=translate(0.5, 0.2, 4.0).ravel().tolist())
+                saved["other"].set("node_xform", translate(0.5, 0.2, 4.0))
+                await page.becomes(finished(saved))
+
+    run(test)
+
+
 def test_a_change_that_could_not_be_made_is_made_with_the_next(render: LocalView, context: SceneContext) -> None:
     class Stubborn:
         """A render that cannot be reached at first."""
@@ -254,6 +277,52 @@ def test_who_steers_hears_what_place_a_pixel_shows(server: ViewServer) -> None:
                     assert place[2] > 0.69
                 else:
                     assert place[2] == pytest.approx(-1.5, abs=1e-3)  # the wall
+
+    run(test)
+
+
+def test_numbers_that_are_none_end_nothing(server: ViewServer, context: SceneContext) -> None:
+    """As files may have them."""
+    context["panel"].set("color", (float("inf"), float("nan"), 1.0))
+    context["camera"].set("focal", float("inf"))
+    context["ball"].set("node_xform", translate(1e200, 0.0, 0.0))
+
+    async def test() -> None:
+        async with opened(server) as page:
+            await page.say(type="set", object="panel", attribute="width", value=2.0)
+            await page.until(lambda: len(page.scenes) > 1)
+            told = page.scenes[-1]
+            assert told["lights"] == [{"name": "panel", "color": [pytest.approx(3e38), 0.0, 1.0]}]
+            assert told["camera"]["focal"] == pytest.approx(3e38)
+            assert told["radius"] < 1e100
+
+    run(test)
+
+
+def test_an_edit_after_a_pause_goes_on(server: ViewServer) -> None:
+    async def test() -> None:
+        async with opened(server) as page:
+            await page.whole()
+            moved = balls().context
+            moved["camera"].set("node_xform", translate(0.5, 0.2, 4.0))
+            for state in ("paused", "stopped"):  # with what comes before it, all in one
+                await page.say(type="camera", matrix=translate(0.0, 0.0, 4.5).ravel().tolist())
+                await page.say(type="play", state=state)
+                await page.say(type="camera", matrix=translate(0.5, 0.2, 4.0).ravel().tolist())
+                await page.becomes(finished(moved))
+
+    run(test)
+
+
+def test_a_scene_says_what_of_a_page_it_has_heard(server: ViewServer) -> None:
+    async def test() -> None:
+        async with opened(server) as page, opened(server, server.watch_link) as watcher:
+            for who in (page, watcher):
+                await who.until(lambda who=who: bool(who.scenes))  # type: ignore[misc]
+            await page.say(type="set", object="panel", attribute="width", value=2.0, number=7)
+            for who, heard in ((page, 7), (watcher, 0)):
+                await who.until(lambda who=who: len(who.scenes) > 1)  # type: ignore[misc]
+                assert [scene["heard"] for scene in who.scenes] == [0, heard]
 
     run(test)
 

@@ -43,7 +43,8 @@ export class Bar {
     element("progress").value = progress;
     // What is refined without end stays at nothing for hours.
     const percent = Math.floor(progress * 100);
-    show("stage", percent > 0 && percent < 100 ? `${stage} ${percent} %` : stage);
+    const what = stage === "rendering" && playing === "paused" ? playing : stage;
+    show("stage", percent > 0 && percent < 100 ? `${what} ${percent} %` : what);
     show("samples", `${(samples / (width * height)).toFixed(1)} spp`);
     show("rate", `${short(rate)}/s`);
     show("seconds", `${seconds.toFixed(1)} s`);

@@ -1,5 +1,5 @@
 // The camera a viewer steers. All of its state is a rigid matrix and a focus: the pivot in the camera's own space,
-// which every rigid move leaves alone. Only dolly and the commands that choose another pivot change it.
+// which goes along when the camera flies, pans or looks around, and stays in its place when it does anything else.
 
 import {
   IDENTITY, add, cross, dot, fromRows, length, multiply, normalize, orthonormal, rotation, row, same, scale,
@@ -30,11 +30,12 @@ export class Camera {
   #radius = 1;
   #lens = { focal: 30, film: 24, aspect: 1 };
 
-  /** Take over what a scene message says. */
-  load({ camera, initial, centre, radius, width, height }) {
-    const elsewhere = this.#focus === null || !same(camera.matrix, this.matrix);
+  /** Take over what a scene message says. moving: it has not heard yet where this camera is. */
+  load({ camera, initial, centre, radius, width, height }, moving) {
+    const another = this.name !== camera.name;
+    const elsewhere = another || (!moving && !same(camera.matrix, this.matrix));
     this.name = camera.name;
-    this.matrix = camera.matrix;
+    if (elsewhere) this.matrix = camera.matrix;
     this.#initial = initial;
     this.#centre = centre;
     this.#radius = radius || 1;
@@ -63,13 +64,14 @@ export class Camera {
 
   roll(dx) {
     const straight = orthonormal(this.matrix);
-    this.matrix = multiply(straight, rotation(this.#position, row(straight, 2), dx * ROLL_PER_PIXEL));
+    this.#keepPivot(multiply(straight, rotation(this.#position, row(straight, 2), dx * ROLL_PER_PIXEL)));
   }
 
   /** Shift by parts of the picture's width, so that what lies as far away as the pivot follows the pointer. */
   pan(right, down) {
     const { film, focal } = this.#lens;
-    const across = (length(this.#focus) * film) / focal;
+    const ahead = -this.#focus[2] > 0 ? -this.#focus[2] : length(this.#focus);
+    const across = (ahead * film) / focal;
     this.#shift([-right * across, down * across, 0]);
   }
 
@@ -119,12 +121,19 @@ export class Camera {
   }
 
   upright() {
-    this.matrix = this.#facing(row(orthonormal(this.matrix), 2), 0);
+    this.#keepPivot(this.#facing(row(orthonormal(this.matrix), 2), 0));
   }
 
   /** As RDLA. JavaScript prints the shortest digits that read back as the same double. */
   rdla() {
     return `PerspectiveCamera(${JSON.stringify(this.name)}) { ["node_xform"] = Mat4(${this.matrix.join(", ")}) }`;
+  }
+
+  /** Turn in place, and leave the pivot where it is in the world. */
+  #keepPivot(matrix) {
+    const pivot = this.pivot;
+    this.matrix = matrix;
+    this.refocus(pivot);
   }
 
   #shift(by) {

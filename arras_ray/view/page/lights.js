@@ -20,10 +20,11 @@ export function onLight(changed) {
   });
 }
 
-/** The lights of the scene; the one that was chosen stays so. */
-export function showLights(all) {
+/** The lights of the scene; the one that was chosen stays so. isOpen(name): its colour here is newer. */
+export function showLights(all, isOpen) {
   const chosen = chooser.value;
-  lights = all;
+  const here = new Map(lights.map(({ name, color }) => [name, color]));
+  lights = all.map(({ name, color }) => ({ name, color: isOpen(name) ? here.get(name) : color }));
   chooser.replaceChildren(...all.map(({ name }) => new Option(name)));
   chooser.selectedIndex = Math.max(0, all.findIndex(({ name }) => name === chosen));
   box.hidden = all.length === 0;

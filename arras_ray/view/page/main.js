@@ -17,6 +17,7 @@ import { Picture } from "./picture.js";
 import { Screen } from "./screen.js";
 import { Surface } from "./surface.js";
 import { Viewport } from "./viewport.js";
+import { Wishes } from "./wishes.js";
 
 // A tick that came late, as after a pause of the browser, does not fling the camera away.
 const LONGEST_STEP = 0.1;
@@ -38,8 +39,6 @@ let fullWidth = 1;
 /** Received and not yet drawn. */
 let frames = [];
 let knownMatrix = camera.matrix;
-/** The newest value of each attribute that is to be set. */
-const edits = new Map();
 let scheduled = false;
 /** Whether the canvas has to be drawn anew. */
 let stale = false;
@@ -69,6 +68,8 @@ const connection = new Connection(url, {
 });
 
 const coding = new Coding((message) => connection.send(message));
+
+const wishes = new Wishes((message) => connection.send(message));
 
 const surface = new Surface({ picture, camera, display, connection, meter });
 
@@ -112,13 +113,12 @@ function fly(now) {
 
 /** Whether nothing waits to be sent. While the socket is busy the newest values do; without one there is no use. */
 function sendChanges() {
-  const moved = !same(camera.matrix, knownMatrix);
-  if (!moved && edits.size === 0) return true;
-  if (!connection.idle) return !connection.connected;
-  if (moved) connection.send({ type: "camera", matrix: camera.matrix });
-  for (const edit of edits.values()) connection.send(edit);
+  if (!same(camera.matrix, knownMatrix)) wishes.want(camera, { type: "camera", matrix: camera.matrix });
   knownMatrix = camera.matrix;
-  edits.clear();
+  if (!connection.connected) wishes.forget();
+  if (!wishes.any) return true;
+  if (!connection.idle) return false;
+  wishes.send();
   meter.sent(performance.now());
   return true;
 }
@@ -164,11 +164,13 @@ function hear(message) {
 function takeScene(scene) {
   maySteer = scene.steer;
   document.body.classList.toggle("watching", !maySteer);
-  camera.load(scene);
-  knownMatrix = camera.matrix;
-  edits.clear();
-  showLights(scene.lights);
+  wishes.heard(scene.heard);
+  const moving = wishes.open(camera) || !same(camera.matrix, knownMatrix);
+  camera.load(scene, moving);
+  if (!moving) knownMatrix = camera.matrix;
+  showLights(scene.lights, wishes.open.bind(wishes));
   fullWidth = scene.width;
+  bar.showDivisor(scene.divisor);
   if (picture.width === 0) fitPicture(scene.width, scene.height);
   else fitPicture(picture.width, picture.height);
   redraw();
@@ -197,14 +199,13 @@ function receive(frame) {
 
 function fitPicture(width, height) {
   viewport.setPicture(width, height, fullWidth);
-  bar.showDivisor(Math.round(fullWidth / width));
 }
 
 /** What only the connection that is gone could have answered. */
 function forgetServer() {
   frames = [];
   reader.forget();
-  edits.clear();
+  wishes.forget();
   knownMatrix = camera.matrix;
   meter.restart();
 }
@@ -224,7 +225,8 @@ const actions = makeActions({
   picture,
   maySteer: () => maySteer,
   locate(at) {
-    if (at.every((part) => part >= 0 && part < 1)) connection.send({ type: "locate", at });
+    if (!connection.connected) showNotice("Not connected: nobody can tell what is there.");
+    else if (at.every((part) => part >= 0 && part < 1)) connection.send({ type: "locate", at });
     else refocus(null);
   },
   snapshot() {
@@ -247,7 +249,7 @@ const navigation = new Navigation(canvas, {
 });
 
 onLight((name, color) => {
-  edits.set(name, { type: "set", object: name, attribute: "color", value: color });
+  wishes.want(name, { type: "set", object: name, attribute: "color", value: color });
   schedule();
 });
 

@@ -3,6 +3,8 @@
 const SMALLEST = 1 / 16;
 const LARGEST = 64;
 
+const within = (zoom) => Math.min(LARGEST, Math.max(SMALLEST, zoom));
+
 export class Viewport {
   #window = [1, 1];
   #picture = [1, 1];
@@ -18,7 +20,7 @@ export class Viewport {
 
   /** A picture of lower resolution than the scene's covers the same place with larger pixels. */
   setPicture(width, height, sceneWidth) {
-    if (this.#zoom !== null) this.#zoom *= this.#picture[0] / width;
+    if (this.#zoom !== null) this.#zoom = within(this.#zoom * (this.#picture[0] / width));
     this.#picture = [width, height];
     this.#natural = Math.max(1, sceneWidth / width);
   }
@@ -47,7 +49,7 @@ export class Viewport {
   /** What lies under (x, y) stays there. */
   zoomAt(factor, x, y) {
     const before = this.scale;
-    this.#zoom = Math.min(LARGEST, Math.max(SMALLEST, before * factor));
+    this.#zoom = within(before * factor);
     const grown = this.#zoom / before;
     [x, y].forEach((at, i) => {
       const fromMiddle = at - this.#window[i] / 2;

@@ -133,15 +133,11 @@ def refocuses(browser: Browser) -> None:
     """The camera goes about what was seen there, and sees it in the same place."""
     browser.press("r")
     browser.press("i")
-
-    def click() -> None:
-        ActionChains(browser.driver, duration=0).key_down(Keys.CONTROL).click().key_up(Keys.CONTROL).perform()
-
     browser.point(300, -200)
-    click()
+    browser.click_with_ctrl()
     until(lambda: "nothing under the pointer" in browser.text("notes"), "the notice beside the picture")
-    x, y = (int(word) for word in place_under_the_pointer(browser).split()[1:4:2])
-    click()
+    x, y = (int(word) for word in browser.pixel_beside_the_middle().split()[1:4:2])
+    browser.click_with_ctrl()
     until(lambda: "pivot is under the pointer" in browser.text("notes"), "the notice")
 
     def seen() -> np.ndarray:
@@ -192,23 +188,16 @@ def uprights(browser: Browser) -> None:
     assert abs(browser.matrix[0, 1]) < 1e-9
 
 
-def place_under_the_pointer(browser: Browser) -> str:
-    """As the inspector has it."""
-    browser.point(19, 9)
-    browser.point(20, 10)
-    return browser.text("inspector")
-
-
 def moves_the_picture(button: MouseButton) -> Row:
     def row(browser: Browser) -> None:
         browser.press("i")
-        before = place_under_the_pointer(browser)
+        before = browser.pixel_beside_the_middle()
         camera = browser.matrix
         browser.drag(40, 0, Keys.SHIFT, button=button)
-        assert place_under_the_pointer(browser) != before
+        assert browser.pixel_beside_the_middle() != before
         np.testing.assert_array_equal(browser.matrix, camera)
         browser.press("=")
-        assert place_under_the_pointer(browser) == before
+        assert browser.pixel_beside_the_middle() == before
         browser.press("i")
 
     return row

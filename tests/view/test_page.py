@@ -109,6 +109,39 @@ def test_the_last_colour_of_many_is_the_one(browser: Browser) -> None:
         assert browser.driver.find_element("css selector", "#lights input").get_attribute("value") == last
 
 
+@pytest.mark.slow
+def test_a_motion_goes_on_whatever_the_server_tells_meanwhile(browser: Browser) -> None:
+    """Colours make it tell the scene, with the camera as it has heard of it."""
+    browser.press("i")
+    x, y = (int(word) for word in browser.pixel_beside_the_middle().split()[1:4:2])
+    browser.click_with_ctrl()
+    until(lambda: "pivot is under the pointer" in browser.text("notes"), "the pivot")
+    engine = from_context(balls().context, OPTIONS)
+    pivot = np.array(engine.locate((x + 0.5) / SIZE[0], (y + 0.5) / SIZE[1]))
+    away = np.linalg.norm(browser.matrix[3, :3] - pivot)
+    orbit = """
+        const [done] = arguments, canvas = document.getElementById("picture");
+        const picker = document.querySelector("#lights input");
+        const move = (type, x, buttons) => canvas.dispatchEvent(new PointerEvent(type, {
+          bubbles: true, clientX: x, clientY: 300, buttons, button: 0, pointerId: 1, isPrimary: true }));
+        let n = 0;
+        move("pointerdown", 500, 1);
+        const timer = setInterval(() => {
+          move("pointermove", 500 + 3 * ++n, 1);
+          if (n % 4 === 0) {
+            picker.value = n % 8 ? "#ff8040" : "#80c0ff";
+            picker.dispatchEvent(new Event("input"));
+          }
+          if (n === 120) { clearInterval(timer); move("pointerup", 860, 0); done(); }
+        }, 8);
+    """
+    browser.driver.execute_async_script(orbit)
+    turned = browser.matrix
+    heading = np.arctan2(turned[2, 0], turned[2, 2])
+    assert abs(heading) == pytest.approx(360 * 0.005, abs=1e-6)  # no step of it is lost
+    assert np.linalg.norm(turned[3, :3] - pivot) == pytest.approx(away, abs=1e-3)
+
+
 def test_pixels_may_come_as_jpeg_and_exact_again(browser: Browser) -> None:
     expected = picture(balls().context)
     until(lambda: seen(browser, balls().context), "the picture")

@@ -8,6 +8,7 @@ import numpy as np
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.mouse_button import MouseButton
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+from selenium.webdriver.common.keys import Keys
 from view_scenes import until
 
 from arras_ray.view import ViewServer
@@ -97,6 +98,16 @@ class Browser:
     def point(self, x: int, y: int) -> None:
         """Move the pointer over the canvas; 0, 0 is its middle."""
         ActionChains(self.driver, duration=0).move_to_element_with_offset(self.canvas, x, y).perform()
+
+    def click_with_ctrl(self) -> None:
+        """Where the pointer is."""
+        ActionChains(self.driver, duration=0).key_down(Keys.CONTROL).click().key_up(Keys.CONTROL).perform()
+
+    def pixel_beside_the_middle(self) -> str:
+        """What the inspector, which has to be open, has there. The pointer stays."""
+        self.point(19, 9)
+        self.point(20, 10)
+        return self.text("inspector")
 
     def painted(self) -> None:
         """Wait until what was asked for has been drawn."""

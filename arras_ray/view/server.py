@@ -44,6 +44,9 @@ NOT_ALLOWED = 4401
 
 MOST_VIEWERS = 200
 
+LEAVING_SECONDS = 0.5
+"""At the end, for viewers to say goodbye."""
+
 STATUS_SECONDS = 0.5
 FRAME_SECONDS = 0.5
 
@@ -170,7 +173,7 @@ class ViewServer:
         application.router.add_get("/page/{name}", self._part)
         application.router.add_get("/live", self._live)
         application.router.add_get("/favicon.ico", _no_icon)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=LEAVING_SECONDS)
         await runner.setup()
         site = web.TCPSite(runner, self._host, port)
         await site.start()
@@ -190,7 +193,13 @@ class ViewServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if leaving := [asyncio.create_task(viewer.close()) for viewer in self._viewers]:
+            await asyncio.wait(leaving, timeout=LEAVING_SECONDS)
         await runner.cleanup()
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:
+            for one in left:
+                one.cancel()
+            await asyncio.wait(left, timeout=LEAVING_SECONDS)
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         self._check_host(request)

@@ -91,6 +91,11 @@ class Viewer:
         """The picture has changed."""
         self._news.set()
 
+    async def close(self) -> None:
+        """The view has ended."""
+        with suppress(ConnectionError):
+            await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"the view has ended")
+
     async def run(self) -> None:
         """Serve it until it leaves or has to."""
         sending = asyncio.create_task(self._send())

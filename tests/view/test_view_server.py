@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 from contextlib import suppress
@@ -279,6 +280,23 @@ def test_who_steers_hears_what_place_a_pixel_shows(server: ViewServer) -> None:
                     assert place[2] == pytest.approx(-1.5, abs=1e-3)  # the wall
 
     run(test)
+
+
+def test_it_ends_while_it_is_looked_at(
+    render: LocalView, context: SceneContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        with ViewServer(render, context) as server:
+            async with opened(server) as page, opened(server, server.watch_link) as watcher:
+                await page.whole()
+                await watcher.whole()
+                await asyncio.to_thread(server.close)
+                for one in (page, watcher):
+                    await one.until_closed()
+
+    run(test)
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]  # as of tasks nobody waited for
 
 
 def test_numbers_that_are_none_end_nothing(server: ViewServer, context: SceneContext) -> None:

@@ -216,7 +216,7 @@ class SessionRender:
         for row in self.status().mcrts:
             if row.state in ("ready", "rendering") and len(calls) < ASKED:
                 with suppress(ValueError):  # it is lost
-                    calls.append(names.find_computation(self.name, row.name).locate.remote(across, up))
+                    calls.append(names.find_actor(self.name, row.name).locate.remote(across, up))
         deadline = time.monotonic() + ASK_SECONDS
         while calls:
             done, calls = ray.wait(calls, timeout=max(0.0, deadline - time.monotonic()))

@@ -242,12 +242,10 @@ class Sessions:
             )
 
     def _supervisor(self, name: str) -> Any:
-        import ray
-
-        from arras_ray.actors.names import NAMESPACE
+        from arras_ray.actors.names import find_actor
 
         try:
-            return ray.get_actor(f"{name}/supervisor", NAMESPACE)
+            return find_actor(name, "supervisor")
         except ValueError:
             names = ", ".join(self.names())
             hint = f"there are {names}" if names else "there are no sessions in this cluster"

@@ -289,15 +289,13 @@ class RaySession(Session):
 
     def _meet(self, state: SessionState) -> None:
         """Get to know the computations that have joined."""
-        import ray
-
         from arras_ray.actors.line import Line
-        from arras_ray.actors.names import NAMESPACE
+        from arras_ray.actors.names import find_actor
 
         for joined in state.computations:
             if joined.name not in self._lines:
                 with suppress(ValueError):  # it ended just now
-                    line = Line(ray.get_actor(f"{self.name}/{joined.name}", NAMESPACE), self._reader)
+                    line = Line(find_actor(self.name, joined.name), self._reader)
                     since = 0
                     if self._comes_back or self._watches:
                         join = line.actor.own if self._comes_back else line.actor.watch

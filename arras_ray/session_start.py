@@ -131,12 +131,10 @@ def start_render(
 def attach_session(cluster: Cluster, name: str, *, watch: bool = False, log_level: int = INFO) -> RaySession:
     """Come back to a session as its client, which gets what was not fetched before; or `watch` it: hear what its client
     hears from now on, and change nothing. Raise UsageError where there is none, or one that renders."""
-    import ray
-
-    from arras_ray.actors.names import NAMESPACE
+    from arras_ray.actors.names import find_actor
 
     try:
-        supervisor: Any = ray.get_actor(f"{name}/supervisor", NAMESPACE)
+        supervisor: Any = find_actor(name, "supervisor")
     except ValueError:
         raise UsageError(f"there is no session {name}", hint="`arras-ray ps` lists those there are") from None
     if not hasattr(supervisor, "terms"):

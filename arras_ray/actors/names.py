@@ -22,8 +22,8 @@ def find_registry() -> Any:
     return None
 
 
-def find_computation(session: str, name: str) -> Any:
-    """A computation of a session. Raise ValueError where there is none of this name."""
+def find_actor(session: str, name: str) -> Any:
+    """A computation of a session, or its supervisor. Raise ValueError where there is none of this name."""
     import ray
 
     return ray.get_actor(f"{session}/{name}", NAMESPACE)

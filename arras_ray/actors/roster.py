@@ -12,7 +12,7 @@ from typing import Any
 from arras_ray.actors import groups
 from arras_ray.actors.groups import Place
 from arras_ray.actors.handshake import Joined, Kept, Loaded, Pulse
-from arras_ray.actors.names import NAMESPACE
+from arras_ray.actors.names import find_actor
 from arras_ray.actors.nodes import nodes
 from arras_ray.errors import ResourcesError
 from arras_ray.session.definition import ComputationSpec
@@ -196,8 +196,6 @@ class Roster:
 
     def adopt(self) -> bool:
         """Take over what an earlier supervisor has made; False if there is no group yet, or only half of one."""
-        import ray
-
         found = groups.find_settled(self.session)
         first = found.pop(self.session, [])
         placed = [c for c in self._first if c.kind != "mcrt"]
@@ -218,7 +216,7 @@ class Roster:
         for member in self.members.values():
             member.node = names.get(member.place.node_id, "") if member.place else ""
             try:
-                member.actor = ray.get_actor(f"{self.session}/{member.name}", NAMESPACE)
+                member.actor = find_actor(self.session, member.name)
             except ValueError:
                 member.life = new_life()
             else:

@@ -135,9 +135,10 @@ class Steering:
             self._resize()
         else:
             raise MessageError(f"there is no wish like this: {str(wish)[:100]}")
-        if kind != "play" and self._state != "rendering":
-            self._state = None  # an edit goes on, whatever was wished before it
-        self._wanted.set()
+        if kind == "play":
+            self._wanted.set()
+        else:
+            self._want_edit()
 
     def apply(self, delta: bytes, size: tuple[int, int] | None = None) -> None:
         """A change in RDLB from somebody else: files that were saved. size: of the whole picture, where it is another
@@ -151,7 +152,7 @@ class Steering:
         if camera is not None and camera is not self._camera:
             self._camera, self._initial = camera, _plain(camera.get("node_xform"))
         self._others = True
-        self._wanted.set()
+        self._want_edit()
 
     async def run(self, told: Callable[[], None], tell: Callable[[Sequence[str]], None]) -> None:
         """Make edits as they are wished, for ever. told() is called after those that other viewers have to know;
@@ -187,6 +188,12 @@ class Steering:
                 answer = {"type": "refused", "reason": "nobody can tell at the moment what is there"}
             if not self._place_wanted.is_set():
                 tell(answer)
+
+    def _want_edit(self) -> None:
+        """An edit goes on, whatever was wished before it."""
+        if self._state != "rendering":
+            self._state = None
+        self._wanted.set()
 
     def _resize(self) -> None:
         width, height = (max(1, side // self._divisor) for side in self._size)

@@ -18,6 +18,12 @@ from arras_ray.view import ViewServer
 from arras_ray.view.live_files import LiveFiles
 
 
+def with_file(render: LocalView, context: SceneContext, path: Path) -> ViewServer:
+    """A view of a scene that is in this file."""
+    write_scene(context, path)
+    return ViewServer(render, context, files=LiveFiles([path], context.to_bytes(), lambda: read_scene([path])))
+
+
 def test_a_viewer_moves_the_camera_and_all_see_it(server: ViewServer, context: SceneContext) -> None:
     async def test() -> None:
         async with opened(server) as page, opened(server, server.watch_link) as watcher:
@@ -48,11 +54,9 @@ def test_a_light_gets_another_colour(server: ViewServer) -> None:
 
 def test_a_saved_file_makes_the_picture_another_size(render: LocalView, context: SceneContext, tmp_path: Path) -> None:
     path = tmp_path / "scene.rdla"
-    write_scene(context, path)
-    files = LiveFiles([path], context.to_bytes(), lambda: read_scene([path]))
 
     async def test() -> None:
-        with ViewServer(render, context, files=files) as server:
+        with with_file(render, context, path) as server:
             async with opened(server) as page:
                 await page.whole()
                 await page.say(type="scale", divisor=2)
@@ -73,11 +77,9 @@ def test_a_saved_file_may_choose_another_camera(render: LocalView, context: Scen
     path = tmp_path / "scene.rdla"
     other = context.create("PerspectiveCamera", "other")
     other.set("node_xform", translate(0.3, 0.0, 6.0))
-    write_scene(context, path)
-    files = LiveFiles([path], context.to_bytes(), lambda: read_scene([path]))
 
     async def test() -> None:
-        with ViewServer(render, context, files=files) as server:
+        with with_file(render, context, path) as server:
             async with opened(server) as page:
                 await page.whole()
                 saved = SceneContext.from_bytes(context.to_bytes())

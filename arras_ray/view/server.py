@@ -289,8 +289,9 @@ class ViewServer:
             viewer.look()
 
     def _tell_scene(self) -> None:
+        scene = self._steering.scene()
         for viewer in self._viewers:
-            viewer.tell(self._steering.scene() | {"steer": viewer.steers, "heard": viewer.heard})
+            viewer.tell(scene | {"steer": viewer.steers, "heard": viewer.heard})
 
     async def _tell_status(self) -> None:
         """Tell viewers where the render stands, whenever that has changed."""

@@ -84,6 +84,8 @@ class Steering:
         """What the render is to do, if that was wished."""
         self._others = False
         """Other viewers have to know of the next edit."""
+        self._moved = False
+        """They have to know where the camera is when it rests."""
         self._wanted = asyncio.Event()
         self._place: tuple[tuple[float, float], Tell] = (0.0, 0.0), lambda _: None
         """What part of the picture somebody wants to have located, and whom to tell."""
@@ -122,6 +124,7 @@ class Steering:
         kind = wish.get("type")
         if kind == "camera":
             self._camera.set("node_xform", _matrix(wish.get("matrix")))
+            self._moved = True
         elif kind == "set":
             self._set(wish.get("object"), wish.get("attribute"), wish.get("value"))
         elif kind == "play":
@@ -155,8 +158,8 @@ class Steering:
         self._want_edit()
 
     async def run(self, told: Callable[[], None], tell: Callable[[Sequence[str]], None]) -> None:
-        """Make edits as they are wished, for ever. told() is called after those that other viewers have to know;
-        tell(problems) after each with what went wrong, if anything did."""
+        """Make edits as they are wished, for ever. told() is called after those that other viewers have to know, of the
+        camera's when it rests; tell(problems) after each with what went wrong, if anything did."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -164,17 +167,17 @@ class Steering:
                 sync_id = await self._edit()
                 await self._play()
                 if self._others:
-                    self._others = False
+                    self._others = self._moved = False
                     told()
             except Exception as error:  # the next wish may be a better one
                 tell([f"the scene could not be changed: {error}"])
                 continue
             tell([])
-            deadline = time.monotonic() + SHOWN_SECONDS
-            while sync_id is not None and not self._picture.covered(sync_id, SMOOTH):
-                if time.monotonic() > deadline or self.playing != "rendering":
-                    break
-                await asyncio.sleep(0.002)
+            if sync_id is not None:
+                await self._until_seen(sync_id)
+            if self._moved and not self._wanted.is_set():
+                self._moved = False
+                told()
 
     async def locate(self) -> None:
         """Tell viewers what place of the scene they have pointed at, for ever; who asks next is told instead."""
@@ -188,6 +191,13 @@ class Steering:
                 answer = {"type": "refused", "reason": "nobody can tell at the moment what is there"}
             if not self._place_wanted.is_set():
                 tell(answer)
+
+    async def _until_seen(self, sync_id: int) -> None:
+        deadline = time.monotonic() + SHOWN_SECONDS
+        while not self._picture.covered(sync_id, SMOOTH):
+            if time.monotonic() > deadline or self.playing != "rendering":
+                break
+            await asyncio.sleep(0.002)
 
     def _want_edit(self) -> None:
         """An edit goes on, whatever was wished before it."""

@@ -38,6 +38,20 @@ def test_a_viewer_moves_the_camera_and_all_see_it(server: ViewServer, context: S
     run(test)
 
 
+def test_where_the_camera_rests_is_told_everybody(server: ViewServer) -> None:
+    """Who steers in a second page goes on from there; who watches can print it."""
+
+    async def test() -> None:
+        async with opened(server) as page, opened(server, server.watch_link) as watcher:
+            for x in np.linspace(0.0, 0.5, 11):
+                await page.say(type="camera", matrix=translate(x, 0.2, 4.0).ravel().tolist(), number=int(x * 20))
+            for who in (page, watcher):
+                await who.until(lambda who=who: any(x["camera"]["matrix"][12] == 0.5 for x in who.scenes))
+            assert page.scenes[-1]["heard"] == 10
+
+    run(test)
+
+
 def test_a_light_gets_another_colour(server: ViewServer) -> None:
     async def test() -> None:
         async with opened(server) as page:

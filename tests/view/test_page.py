@@ -43,6 +43,7 @@ def test_a_picture_is_seen_and_turned(browser: Browser, context: SceneContext) -
     assert not np.allclose(browser.matrix, translate(0.0, 0.0, 5.0), atol=0.1)
     until(lambda: seen(browser, moved), "the picture from there")
     assert browser.get("latencies")
+    until(lambda: browser.text("fps") == "0 fps", "the rate of a picture that is finished")
 
 
 @pytest.mark.slow

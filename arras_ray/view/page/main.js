@@ -44,6 +44,7 @@ let scheduled = false;
 let stale = false;
 let flyingSince = null;
 let metersShown = 0;
+let metersTimer;
 let screen = null;
 
 const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`;
@@ -145,7 +146,11 @@ function showMeters() {
   const now = performance.now();
   if (now - metersShown < BETWEEN_METERS) return;
   metersShown = now;
-  bar.showMeters(frameRate.at(now), meter.latencies.at(-1));
+  const rate = frameRate.at(now);
+  bar.showMeters(rate, meter.latencies.at(-1));
+  // Nothing else has them shown again when the last frame was drawn.
+  clearTimeout(metersTimer);
+  if (rate > 0) metersTimer = setTimeout(showMeters, FrameRate.MS);
 }
 
 function inspect() {

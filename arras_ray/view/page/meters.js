@@ -37,6 +37,7 @@ export class LatencyMeter {
 
 /** How many frames were drawn in the last second. */
 export class FrameRate {
+  static MS = 1000;
   #times = [];
 
   drawn(now) {
@@ -44,7 +45,7 @@ export class FrameRate {
   }
 
   at(now) {
-    this.#times = this.#times.filter((time) => now - time < 1000);
+    this.#times = this.#times.filter((time) => now - time < FrameRate.MS);
     return this.#times.length;
   }
 }

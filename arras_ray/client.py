@@ -74,8 +74,10 @@ class SessionRender:
         self._editing = threading.Lock()
         self._stopped_at: float | None = None
         self._paused = False
-        self._told_stop = self._told_pause = -1
-        """The lives of the dispatches that know."""
+        self._telling = threading.Lock()
+        self._told_stop: tuple[int, int] | None = None
+        self._told_pause: tuple[int, int, bool] | None = None
+        """What the dispatch of which life knows, of which scene."""
         self._settled = False
         self._closed = threading.Event()
 
@@ -104,9 +106,10 @@ class SessionRender:
             time.sleep(LOOK_SECONDS)
         self.begin(state)
 
-    def begin(self, state: SessionState) -> None:
-        """It renders, as the supervisor tells in `state`."""
+    def begin(self, state: SessionState, options: Mapping[str, Any] | None = None) -> None:
+        """It renders, as the supervisor tells in `state`. options: those of the scene, where it came only now."""
         assert state.loaded is not None
+        self._options |= options or {}
         self.width, self.height, self.spp = state.loaded.width, state.loaded.height, state.loaded.spp
         self.sync_id = state.loaded.sync_id
         threading.Thread(target=self._keep_alive, name="keep-alive", daemon=True).start()
@@ -182,7 +185,7 @@ class SessionRender:
             self.width, self.height, self.spp = (self._options[name] for name in known)
             before = self.sync_id
             self._edits = kept(self._edits, message)
-            self._stopped_at, self._settled, self._told_stop = None, False, -1
+            self._stopped_at, self._settled = None, False
             self._paused = False
             self.sync_id = self._shards.sync_id = message.sync_id
             self._link.supervisor.edit.remote([message], before)
@@ -193,16 +196,16 @@ class SessionRender:
 
         A dispatch that is being replaced, now or later, hears of it once it is there.
         """
-        self._stopped_at, self._told_stop = time.monotonic(), -1
-        self._tell_stop()
+        self._stopped_at = time.monotonic()
+        self._tell_wishes()
 
     def pause(self, paused: bool = True) -> None:
         """Lease nothing more, or go on; what was accepted stays. The next edit goes on, too.
 
         A dispatch that is being replaced, now or later, hears of it once it is there.
         """
-        self._paused, self._told_pause = paused, -1
-        self._tell_pause()
+        self._paused = paused
+        self._tell_wishes()
 
     def locate(self, across: float, up: float) -> tuple[float, ...] | None:
         """The place in world space that is seen at these parts of the picture from its bottom left; None where there is
@@ -321,25 +324,23 @@ class SessionRender:
             self.hear()
             if self.error is not None and self._state is None:
                 return
-            self._tell_stop()
-            self._tell_pause()
+            self._tell_wishes()
 
-    def _tell_stop(self) -> None:
-        """Tell the dispatch to stop, if that is wished and it has not heard it yet."""
-        parties = self._parties
-        if self._stopped_at is None or parties is None or parties.lives[0] == self._told_stop:
-            return
-        with suppress(ArrasRayError):
-            self._link.ask(parties.dispatch.stop.remote(self.sync_id), ASK_SECONDS)
-            self._told_stop = parties.lives[0]
-
-    def _tell_pause(self) -> None:
-        """Tell the dispatch whether it is to pause, if it has not heard it yet."""
-        parties = self._parties
-        if parties is not None and parties.lives[0] != self._told_pause:
-            sync_id = self.sync_id  # read first: an edit ends the pause before it counts it up
-            parties.dispatch.pause.remote(self._paused, sync_id)
-            self._told_pause = parties.lives[0]
+    def _tell_wishes(self) -> None:
+        """Tell the dispatch whether it is to stop or to pause, if it has not heard it yet."""
+        with self._telling, suppress(ArrasRayError):
+            parties = self._parties
+            if parties is None:
+                return
+            with self._editing:  # an edit ends both before it counts the sync_id up
+                life, sync_id, stopped, paused = parties.lives[0], self.sync_id, self._stopped_at, self._paused
+            if stopped is not None and self._told_stop != (life, sync_id):
+                self._link.ask(parties.dispatch.stop.remote(sync_id), ASK_SECONDS)
+                self._told_stop = life, sync_id
+            was_paused = self._told_pause is not None and self._told_pause[2]
+            if (paused or was_paused) and self._told_pause != (life, sync_id, paused):
+                self._link.ask(parties.dispatch.pause.remote(paused, sync_id), ASK_SECONDS)
+                self._told_pause = life, sync_id, paused
 
     def _take(self, state: SessionState) -> None:
         if state.loaded is not None and state.sync_id < self.sync_id:  # a supervisor that has not heard of all edits

@@ -110,7 +110,8 @@ class LocalView:
         """Render nothing more, or go on; what was rendered stays."""
         with self._changed:
             self._paused = paused
-            self._word[0] = 1 if paused else 0
+            if paused:
+                self._word[0] = 1
             self._changed.notify_all()
 
     def locate(self, across: float, up: float) -> tuple[float, ...] | None:
@@ -133,8 +134,8 @@ class LocalView:
             film, previews, sync_id = self._film, self._previews, self._shown
             progress, status = self._ledger.samples / self._ledger.total_samples, FRAME_STATUS.get(self._stage)
         frame = film.frame(since, sync_id, progress, status or "RENDERING")
-        coarse = previews.between(since, frame.version, film.begun)
-        with self._changed:
+        with self._changed:  # a preview is marked and put under it
+            coarse = previews.between(since, frame.version, film.begun)
             return replace(frame, coarse=coarse, ages=self._snapshots.ages(since, frame.version))
 
     def status(self) -> RenderStatus:

@@ -86,8 +86,8 @@ class RenderSession(Session):
         return self._render.status()
 
     def pause(self) -> None:
-        """Raise UsageError: a render goes on or is stopped."""
-        raise UsageError("a render cannot be paused", hint="a checkpoint lets it go on later")
+        """Raise UsageError: Arras pauses computations, and these go on or are stopped."""
+        raise UsageError("a session that renders cannot be paused", hint="a checkpoint lets it go on later")
 
     def resume(self) -> None:
         """Raise UsageError, as `pause` does."""
@@ -154,7 +154,7 @@ class RenderSession(Session):
                     self._link.ask(self._link.supervisor.scene.remote(self._scene))
                     sent = True
             elif state.stage == "rendering":
-                self._render.begin(state)
+                self._render.begin(state, self._scene.options if self._scene is not None else None)
                 with self._sending:
                     for message in self._edits or ():
                         self._render.edit(message.payload, message.options, message.sync_id)

@@ -187,6 +187,8 @@ class Mcrt:
             try:
                 self._engine.edit(edits)
                 self._refused = ""
+            except MemoryError:  # this node's trouble, and not the scene's
+                raise
             except Exception as error:  # an mcrt that raised would be taken for lost
                 self._refused = str(error) if isinstance(error, ArrasRayError) else sentence(error)
             self._warnings = tuple(getattr(self._engine, "warnings", ()))
@@ -195,8 +197,9 @@ class Mcrt:
     def _preview(self, lease: Lease) -> LeaseEnd:
         try:
             tiles, pixels = self._engine.preview(lease.units["tile"], lease.stride, self._word)
-        except Exception as error:
-            return LeaseEnd(lease.lease_id, lease.units["tile"], lease.sync_id, refused=sentence(error))
+        except Exception as error:  # its samples may be as good as ever, and are tried one by one
+            warnings = (*self._warnings, f"a preview could not be rendered: {sentence(error)}")
+            return LeaseEnd(lease.lease_id, lease.units["tile"][:0], lease.sync_id, warnings=warnings)
         finally:
             with self._lock:
                 self._running = -1

@@ -130,10 +130,12 @@ class Staffing:
         if member.state == ABSENT:
             member.not_before = 0.0
         self.ends.append(replace(end, computation=before.name))
-        what = f"{before.name} on {before.node} {end.sentence}"
+        n = sum(end.computation == before.name for end in self.ends)
+        what = f"{before.name} on {before.node} {end.sentence}{f' (its end no. {n})' if n > 1 else ''}"
+        begins_anew = "another one begins its part of the picture anew"  # an interactive session saves no films
         then = {
             "mcrt": "what it was at is rendered again",
-            "merge": "another one goes on from what was saved",
+            "merge": begins_anew if self._order.interactive else "another one goes on from what was saved",
             "dispatch": "another one goes on",
         }
         self._tell(f"{what}; {then[before.kind]}")

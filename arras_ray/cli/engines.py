@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from arras_ray.cli.handle import RenderHandle
 from arras_ray.cli.interrupt import Interrupt, interruptible
+from arras_ray.cli.options import MOST_SAMPLES_A_PIXEL
 from arras_ray.cli.report import Report
 from arras_ray.cli.watch import STEP_OF_STAGE, Told
 from arras_ray.errors import ClusterError, DefinitionError
@@ -115,7 +116,9 @@ class LocalStarter(Starter):
         engine = self._engine
         self.told.warnings(engine.warnings)
         interruptible(lambda: engine_room.warm(lambda _: self.told.step("compiling")))
-        self.told.step("rendering", f"{engine.width}x{engine.height}, {engine.spp} spp, {threads} threads")
+        endless = self.wishes.interactive and engine.spp == MOST_SAMPLES_A_PIXEL
+        how_long = "refined without end" if endless else f"{engine.spp} spp"
+        self.told.step("rendering", f"{engine.width}x{engine.height}, {how_long}, {threads} threads")
         if self.wishes.interactive:
             return self.stack.enter_context(LocalView(engine, threads, options=message.options))
         return self.stack.enter_context(LocalRender(engine, threads, time_limit=self.wishes.time_limit, resume=resume))

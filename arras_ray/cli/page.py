@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import webbrowser
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arras_ray.cli.report import Report
+from arras_ray.errors import UsageError
 
 if TYPE_CHECKING:
     from arras_ray.cli.handle import RenderHandle
     from arras_ray.scene import SceneContext
+    from arras_ray.view import ViewServer
     from arras_ray.view.live_files import LiveFiles
 
 
@@ -54,6 +57,17 @@ def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def check_page(page: PageAddress) -> None:
+    """Raise UsageError where a page cannot be served, before anything is rendered for it."""
+    try:
+        family = socket.AF_INET6 if ":" in page.host else socket.AF_INET
+        socket.create_server((page.host, page.port), family=family).close()
+    except OSError as error:
+        raise UsageError(
+            f"the view cannot listen on {page.host}:{page.port}: {error}", hint="choose another address for the page"
+        ) from None
+
+
 def serve(
     render: RenderHandle,
     context: SceneContext,
@@ -65,7 +79,7 @@ def serve(
     files: LiveFiles | None = None,
     steerable: bool = True,
     paused: bool = False,
-) -> None:
+) -> ViewServer:
     """Serve a render's page until the stack is closed, tell its links and open one. paused: it is. Raise UsageError."""
     from arras_ray.view import ViewServer
 
@@ -79,3 +93,4 @@ def serve(
     report.notice(f"watch: {server.watch_link}")
     if not no_browser:
         webbrowser.open(link)
+    return server

@@ -23,6 +23,7 @@ from arras_ray.cli.page import PageAddress, page_options
 from arras_ray.cli.reading import Reading, reading_options
 from arras_ray.cli.render_job import RenderJob
 from arras_ray.cli.report import errors_told, make_report
+from arras_ray.errors import UsageError
 
 LOST = "with --checkpoint FILE a render can go on where it was: --resume FILE"
 
@@ -106,6 +107,8 @@ def render(
     """
     given = taken(spelled)
     refuse_pictures(scenes)
+    if not view and (no_browser or page != PageAddress()):
+        raise UsageError("--page and --no-browser are of the page, which --view serves", hint="add --view")
     wishes, told = wishes_of(given, by, time_limit=time_limit)
     job = RenderJob(
         scenes=scenes,

@@ -18,7 +18,7 @@ from arras_ray.cli.interrupt import Interrupt, interruptible
 from arras_ray.cli.keeping import Keeping, going_on, refuse_other_render
 from arras_ray.cli.options import as_arguments
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, numbered, write_outputs
-from arras_ray.cli.page import PageAddress, serve
+from arras_ray.cli.page import PageAddress, check_page, serve
 from arras_ray.cli.reading import Reading, grouped
 from arras_ray.cli.report import Report
 from arras_ray.cli.summary import Summary, in_order
@@ -110,6 +110,8 @@ class RenderJob:
         if number is not None:
             paths = [numbered(path, number) for path in paths]
         self._check(paths)
+        if self.page is not None:
+            check_page(self.page)
         message = RDLMessage(sync_id=1, payload=context.to_bytes(), options=self.chosen)
         if earlier is not None:
             refuse_other_render(earlier, message)

@@ -29,14 +29,16 @@ from arras_ray.cli.handle import failure_of
 from arras_ray.cli.interrupt import Interrupt, interruptible, leavable
 from arras_ray.cli.options import MOST_SAMPLES_A_PIXEL, Settings, debug_option, picture_options
 from arras_ray.cli.outputs import check_outputs, chosen_outputs, write_outputs
-from arras_ray.cli.page import PageAddress, page_options, serve
+from arras_ray.cli.page import PageAddress, check_page, page_options, serve
 from arras_ray.cli.reading import Reading, grouped, reading_options
 from arras_ray.cli.report import Report, errors_told, make_report
 from arras_ray.cli.watch import Told, watch
+from arras_ray.errors import Interrupted
 from arras_ray.versions import versions
 
 if TYPE_CHECKING:
     from arras_ray.cli.handle import RenderHandle
+    from arras_ray.view import ViewServer
 
 LOOK_SECONDS = 0.25
 
@@ -97,12 +99,15 @@ def view(
             with Interrupt() as interrupt, ExitStack() as stack:
                 paths = chosen_outputs(outputs, "", scenes[0]) if outputs else []
                 check_outputs(paths)
+                if not benchmark:
+                    check_page(page)
                 told = Told(report)
                 report.start(__version__, list(scenes), by.engine)
                 told.warnings((*remarks, *without_effect(given, VIEW_SPELLINGS)))
                 starter = (LocalStarter if by.engine == "local" else RayStarter)(wishes, report, told, interrupt, stack)
                 starter.prepare()
                 told.step("reading", " ".join((*scenes, *reading.deltas)))
+                read_at = time.time()
                 context = interruptible(lambda: reading.read(scenes))
                 told.warnings(grouped(context.warnings))
                 endless = {} if benchmark else {"spp": MOST_SAMPLES_A_PIXEL}
@@ -112,9 +117,14 @@ def view(
 
                 message = RDLMessage(1, context.to_bytes(), options=endless | chosen)
                 read_paths = list(dict.fromkeys(context.files))
-                sized = "width" in chosen
-                read = partial(leavable, lambda: reading.read(scenes))
-                files = LiveFiles(read_paths, message.payload, read, sized=sized)
+                files = LiveFiles(
+                    read_paths,
+                    message.payload,
+                    partial(leavable, lambda: reading.read(scenes)),
+                    sized="width" in chosen,
+                    read_at=read_at,
+                    warnings=context.warnings,
+                )
                 handle: Any = starter.start(message)
                 interrupt.gentle()
                 if benchmark:
@@ -122,18 +132,19 @@ def view(
                     return _end(handle, paths, scenes, labels(given), report)
                 if "delay" in given:
                     handle.pause()
-                serve(handle, context, page, report, stack, files=files, no_browser=no_browser, paused="delay" in given)
-                _watch(handle, told, interrupt)
+                paused = "delay" in given
+                server = serve(handle, context, page, report, stack, files=files, no_browser=no_browser, paused=paused)
+                _watch(handle, server, told, interrupt)
                 return _end(handle, paths, scenes, labels(given), report)
     finally:
         report.close()
 
 
-def _watch(handle: RenderHandle, told: Told, interrupt: Interrupt) -> None:
+def _watch(handle: RenderHandle, server: ViewServer, told: Told, interrupt: Interrupt) -> None:
     """Tell what happens until the user ends it, or the session. Raise what it failed of."""
     while not interrupt.requested.wait(LOOK_SECONDS):
         status = handle.status()
-        told.warnings(status.warnings)
+        told.warnings([*status.warnings, *server.problems])
         told.ends(status.ends)
         if handle.error is not None:
             raise failure_of(handle, status)
@@ -162,10 +173,12 @@ def _time(handle: Any, starter: Starter) -> None:
 def _end(
     handle: RenderHandle, paths: list[Path], scenes: tuple[str, ...], labels: Mapping[str, str], report: Report
 ) -> int:
-    """Write the picture as it is; return the exit code."""
+    """Write the picture as it is; return the exit code. Raise Interrupted where there is none."""
     if not paths:
         return 0
     status = handle.status()
+    if not status.samples:
+        raise Interrupted("interrupted before a sample of the scene as it is was finished; nothing was written")
     spp = handle.spp * status.samples / max(status.total_samples, 1)
     metadata = {"scene": " ".join(scenes), "spp": spp, "seconds": status.seconds, "versions": versions(), **labels}
     written, errors = write_outputs(paths, handle.final(), half=False, metadata=metadata)

@@ -14,8 +14,10 @@ def picture_size(context: SceneContext) -> tuple[int, int]:
         raise SceneError(
             f"the scene variable res is {res}", hint="it has to be above 0; 2 halves each side", attribute="res"
         )
-    width = max(1, int(variables.get("image_width") / res))
-    height = max(1, int(variables.get("image_height") / res))
+    sides = variables.get("image_width"), variables.get("image_height")
+    if min(sides) < 1:
+        check_size(*sides)
+    width, height = (max(1, int(side / res)) for side in sides)
     check_size(width, height)
     return width, height
 

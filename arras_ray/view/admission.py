@@ -5,9 +5,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-MOST_COOKIES = 4096
-"""Watchers that are let in by one server in all: a link that is passed on without end is not."""
-
 
 @dataclass(frozen=True)
 class Role:
@@ -17,22 +14,23 @@ class Role:
 
 
 class Admission:
-    """Tokens and cookies of one server. steer: opens once, for who may steer; watch: for any number of watchers."""
+    """Tokens and cookies of one server. steer: opens once, for who may steer; watch: for any number of watchers, who
+    all get the same cookie."""
 
     def __init__(self, steerable: bool = True) -> None:
         self.steer = secrets.token_urlsafe(24) if steerable else ""
         self.watch = secrets.token_urlsafe(24)
-        self._roles: dict[str, Role] = {}
+        self._watcher = secrets.token_urlsafe(24)
+        self._roles = {self._watcher: Role(False)}
 
     def enter(self, token: str) -> str | None:
         """The cookie for a token, None for one that does not open, or does not any more."""
-        steers = bool(self.steer) and secrets.compare_digest(token.encode(), self.steer.encode())
-        if steers:
-            self.steer = ""
-        elif not secrets.compare_digest(token.encode(), self.watch.encode()) or len(self._roles) >= MOST_COOKIES:
+        if secrets.compare_digest(token.encode(), self.watch.encode()):
+            return self._watcher
+        if not self.steer or not secrets.compare_digest(token.encode(), self.steer.encode()):
             return None
-        cookie = secrets.token_urlsafe(24)
-        self._roles[cookie] = Role(steers)
+        self.steer, cookie = "", secrets.token_urlsafe(24)
+        self._roles[cookie] = Role(True)
         return cookie
 
     def role(self, cookie: str | None) -> Role | None:

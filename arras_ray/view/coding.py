@@ -36,6 +36,11 @@ class TileGroup:
     pixels: list[bytes]
 
     @property
+    def n_bytes(self) -> int:
+        """Of its pixels."""
+        return sum(map(len, self.pixels))
+
+    @property
     def array(self) -> np.ndarray:
         """(n, TILE / stride, TILE / stride, 4) of HALF."""
         side = TILE // self.stride
@@ -56,7 +61,12 @@ class PictureNews:
     @property
     def n_bytes(self) -> int:
         """Of its pixels as half floats."""
-        return sum(len(pixels) for group in self.groups for pixels in group.pixels)
+        return sum(group.n_bytes for group in self.groups)
+
+    @property
+    def n_coarse_bytes(self) -> int:
+        """Those of tiles that are not whole."""
+        return sum(group.n_bytes for group in self.groups if group.stride > 1)
 
 
 class Coding(Protocol):

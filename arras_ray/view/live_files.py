@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from arras_ray.errors import ArrasRayError
-from arras_ray.scene import Delta, SceneContext
+from arras_ray.scene import Delta, SceneContext, rdlb
+from arras_ray.scene.context import SceneWarning
 from arras_ray.scene.raster import picture_size
 
 LOOK_SECONDS = 0.2
 SETTLE_SECONDS = 0.1
 """A file that was changed a moment ago may not be written to its end."""
+
+MOST_WARNINGS = 8
+"""Of a saved file, as many are told."""
 
 Stamp = tuple[int, int, int]
 
@@ -24,18 +28,29 @@ T = TypeVar("T")
 
 class LiveFiles:
     """The files a scene was read from, and that scene in RDLB. read() reads them all again; it may raise SceneError and
-    others of ours. sized: the picture's size is another than the scene's, and stays when that changes."""
+    others of ours. sized: the picture's size is another than the scene's, and stays when that changes. read_at: when
+    they began to be read, time.time(). warnings: those of the scene that were told already."""
 
     def __init__(
-        self, paths: Sequence[str | Path], scene: bytes, read: Callable[[], SceneContext], *, sized: bool = False
+        self,
+        paths: Sequence[str | Path],
+        scene: bytes,
+        read: Callable[[], SceneContext],
+        *,
+        sized: bool = False,
+        read_at: float | None = None,
+        warnings: Iterable[SceneWarning] = (),
     ) -> None:
         self._paths = [Path(path) for path in paths]
         self._scene = scene
         self._read = read
         self._sized = sized
-        self._before: SceneContext | None = None
-        self._lost: list[str] = []
+        self._shown: SceneContext | None = None
+        """The scene as the files have made it: with all that is in them no more."""
+        self._warned = {_key(warning) for warning in warnings}
         self._stamps = self._look()
+        if read_at is not None:
+            self._stamps = [stamp if stamp and stamp[2] < read_at * 1e9 else None for stamp in self._stamps]
 
     async def watch(
         self, changed: Callable[[bytes, tuple[int, int] | None], None], tell: Callable[[Sequence[str]], None]
@@ -52,28 +67,34 @@ class LiveFiles:
                 continue
             self._stamps = stamps
             try:
-                after, delta, size = await _on_a_thread(self._differences)
+                delta, size = await _on_a_thread(self._differences)
                 if self._look() != stamps:  # it was not the whole file, perhaps
                     continue
                 if delta:
-                    changed(delta.to_rdlb(), size)
+                    encoded = delta.to_rdlb()
+                    changed(encoded, size)
+                    assert self._shown is not None
+                    rdlb.decode(encoded, self._shown)
             except ArrasRayError as error:
-                tell([f"a saved file cannot be taken over: {error}", *self._lost])
+                tell([f"a saved file cannot be taken over: {error}"])
                 continue
-            self._before = after
-            texts = [f"a saved file cannot be taken over as it is: {text}; start the view again" for text in delta.lost]
-            self._lost += [text for text in texts if text not in self._lost]
-            tell(self._lost)
+            tell([f"a saved file cannot be taken over as it is: {text}" for text in self._troubles(delta)])
 
-    def _differences(self) -> tuple[SceneContext, Delta, tuple[int, int] | None]:
-        """The scene as the files say now, what they did not say before, and the picture's size if it is another."""
-        if self._before is None:
-            self._before = SceneContext.from_bytes(self._scene)
+    def _differences(self) -> tuple[Delta, tuple[int, int] | None]:
+        """What the files say now and have not said before, and the picture's size if it is another."""
+        if self._shown is None:
+            self._shown = SceneContext.from_bytes(self._scene)
         after = self._read()
         size = None
-        if not self._sized and picture_size(after) != picture_size(self._before):
+        if not self._sized and picture_size(after) != picture_size(self._shown):
             size = picture_size(after)
-        return after, Delta.between(self._before, after), size
+        return Delta.between(self._shown, after), size
+
+    def _troubles(self, delta: Delta) -> list[str]:
+        """What of the files is not shown as they say."""
+        new = [str(warning) for warning in delta.context.warnings if _key(warning) not in self._warned]
+        more = [f"and {len(new) - MOST_WARNINGS} more like this"] if len(new) > MOST_WARNINGS else []
+        return [*(f"{text}; start the view again" for text in delta.lost), *new[:MOST_WARNINGS], *more]
 
     def _look(self) -> list[Stamp | None]:
         """What tells whether a file is another: its number, size and time; None for one that is away just now."""
@@ -85,6 +106,11 @@ class LiveFiles:
                 stamp = found.st_ino, found.st_size, found.st_mtime_ns
             stamps.append(stamp)
         return stamps
+
+
+def _key(warning: SceneWarning) -> tuple[str, str, str]:
+    """What tells it from others; its line changes with every line above it."""
+    return warning.object, warning.attribute, warning.message
 
 
 async def _on_a_thread(function: Callable[[], T]) -> T:

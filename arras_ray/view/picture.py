@@ -19,7 +19,7 @@ WHOLE_TILE_BYTES = TILE * TILE * 4 * HALF.itemsize
 
 
 class LivePicture:
-    """The newest pixels of width x height. Its methods may be called from any thread."""
+    """The newest pixels of width x height. Its methods may be called from any thread, `take` from one."""
 
     def __init__(self, width: int, height: int) -> None:
         self._lock = threading.Lock()
@@ -30,9 +30,11 @@ class LivePicture:
 
     def take(self, frame: ProgressiveFrame) -> bool:
         """Take a frame in; False for one of a scene that is no more. One of a newer scene begins an empty picture."""
+        if frame.sync_id < self.sync_id:
+            return False
+        coarse = [(of.stride, of.tiles, _halves(of.pixels)) for of in frame.coarse]
+        whole = _halves(frame.pixels)  # before others have to wait
         with self._lock:
-            if frame.sync_id < self.sync_id:
-                return False
             if frame.sync_id > self.sync_id or (frame.width, frame.height) != (self.width, self.height):
                 self._clear(frame.width, frame.height)
                 self._rendered = {}
@@ -40,9 +42,9 @@ class LivePicture:
             self._version += 1
             now = time.monotonic()
             self._rendered |= {mcrt: now - age for mcrt, age in frame.ages.items()}
-            for coarse in frame.coarse:
-                self._put(coarse.stride, coarse.tiles, coarse.pixels)
-            self._put(1, frame.tiles, frame.pixels)
+            for stride, tiles, halves in coarse:
+                self._put(stride, tiles, halves)
+            self._put(1, frame.tiles, whole)
             return True
 
     def covered(self, sync_id: int, stride: int) -> bool:
@@ -55,10 +57,11 @@ class LivePicture:
         with self._lock:
             return self.sync_id, int(self._strides.max())
 
-    def news(self, sent: SentTiles, max_whole: int) -> PictureNews:
+    def news(self, sent: SentTiles, max_whole: int, max_coarse_bytes: int) -> PictureNews:
         """What a viewer lacks, remembered in `sent` as sent.
 
-        Of whole tiles it has at most max_whole, those that have waited longest; coarse ones come first and all.
+        Of whole tiles it has at most max_whole, of coarse ones, which come first, about so many bytes; those that have
+        waited longest.
         """
         with self._lock:
             sent.follow(self.sync_id, len(self._strides))
@@ -68,9 +71,11 @@ class LivePicture:
             groups: list[TileGroup] = []
             for stride in (8, 4, 2, 1):
                 tiles = np.flatnonzero(lacking & (self._strides == stride))
-                if stride == 1 and len(tiles) > max_whole:
-                    tiles = tiles[np.argsort(sent.versions[tiles], kind="stable")[:max_whole]]
+                most = max_whole if stride == 1 else -(-max_coarse_bytes * stride**2 // WHOLE_TILE_BYTES)
+                if len(tiles) > most:
+                    tiles = tiles[np.argsort(sent.versions[tiles], kind="stable")[:most]]
                 if len(tiles):
+                    max_coarse_bytes -= len(tiles) * WHOLE_TILE_BYTES // stride**2
                     sent.versions[tiles], sent.owed[tiles] = self._versions[tiles], False
                     numbers = tiles.tolist()
                     groups.append(TileGroup(stride, numbers, [self._pixels[tile] for tile in numbers]))
@@ -84,12 +89,16 @@ class LivePicture:
         self._versions = np.zeros(across * up, "i8")
         self._pixels: dict[int, bytes] = {}
 
-    def _put(self, stride: int, tiles: np.ndarray, pixels: np.ndarray) -> None:
-        halves = np.clip(pixels, -LARGEST_HALF, LARGEST_HALF).astype(HALF)
+    def _put(self, stride: int, tiles: np.ndarray, halves: list[bytes]) -> None:
         for tile, half in zip(tiles.tolist(), halves, strict=True):
             if stride <= self._strides[tile]:
                 self._strides[tile], self._versions[tile] = stride, self._version
-                self._pixels[tile] = half.tobytes()
+                self._pixels[tile] = half
+
+
+def _halves(pixels: np.ndarray) -> list[bytes]:
+    """Of each tile."""
+    return [tile.tobytes() for tile in np.clip(pixels, -LARGEST_HALF, LARGEST_HALF).astype(HALF)]
 
 
 class SentTiles:

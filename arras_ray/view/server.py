@@ -7,14 +7,14 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from arras_ray.errors import ArrasRayError, UsageError
 from arras_ray.view.admission import Admission
@@ -41,6 +41,12 @@ HEADERS = {
 
 NOT_ALLOWED = 4401
 """Close code for who has no cookie of this server."""
+
+RECEIVED_BYTES = 8192
+"""Of a viewer, kept by the system until they are read: a flood of messages is read in between other work."""
+
+CLOSING_SECONDS = 0.2
+"""So long who is closed may answer; meanwhile all it sends is still read."""
 
 MOST_VIEWERS = 200
 
@@ -83,10 +89,14 @@ class ViewServer:
         self._context = context
         self._page = {path.name: path.read_text("utf-8") for path in PAGE.iterdir() if path.suffix in KINDS}
         self._closing = threading.Event()
+        self._why = ""
+        """It has ended, if something is wrong."""
         self._latency: float | None = None
         self._seen_sync = -1
         self._seen_samples: dict[str, tuple[float, float]] = {}
         """Of each mcrt: when the newest samples that a viewer has drawn were rendered, and how long that took, ms."""
+        self._status: dict[str, Any] | None = None
+        """As it was told last."""
         self._problems: dict[str, tuple[str, ...]] = {}
         """What is not as it should be now, by whom it comes from."""
         # Threads of their own, so that who steers does not wait for pictures of others.
@@ -135,6 +145,11 @@ class ViewServer:
         """Viewers that are there now."""
         return len(self._viewers)
 
+    @property
+    def problems(self) -> list[str]:
+        """What is not as it should be now, beyond what the render tells."""
+        return [text for texts in list(self._problems.values()) for text in texts]
+
     def close(self) -> None:
         """Close all viewers and listen no more."""
         if not self._closing.is_set():
@@ -148,7 +163,9 @@ class ViewServer:
     def __enter__(self) -> ViewServer:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ArrasRayError):
+            self._why = f"The view has ended: {error.message}"
         self.close()
 
     def _serve(self, port: int, started: list[Any], ready: threading.Event) -> None:
@@ -164,7 +181,7 @@ class ViewServer:
             self._loop.close()
 
     async def _main(self, port: int, started: list[Any], ready: threading.Event) -> None:
-        self._stop = asyncio.Event()
+        self._stop, self._came = asyncio.Event(), asyncio.Event()
         size = (self._render.width, self._render.height)
         self._steering = Steering(self._context, self._render, self._picture, size=size)
         self._steering.playing = "paused" if self._paused else "rendering"
@@ -178,28 +195,38 @@ class ViewServer:
         site = web.TCPSite(runner, self._host, port)
         await site.start()
         server: Any = site._server
+        for listening in server.sockets:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES)
         started.append(server.sockets[0].getsockname()[1])
         ready.set()
-        tasks = [
-            asyncio.create_task(self._steering.run(self._tell_scene, partial(self._tell_problems, "steering"))),
-            asyncio.create_task(self._steering.locate()),
-            asyncio.create_task(self._tell_status()),
-        ]
+        lasting: dict[str, Callable[[], Awaitable[None]]] = {
+            "steering": partial(self._steering.run, self._tell_scene, partial(self._tell_problems, "steering")),
+            "pivot": self._steering.locate,
+            "status": self._tell_status,
+        }
         if self._files is not None:
-            tasks.append(
-                asyncio.create_task(self._files.watch(self._steering.apply, partial(self._tell_problems, "files")))
-            )
+            lasting["files"] = partial(self._files.watch, self._steering.apply, partial(self._tell_problems, "files"))
+        tasks = [asyncio.create_task(self._lasts(name, work)) for name, work in lasting.items()]
         await self._stop.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if leaving := [asyncio.create_task(viewer.close()) for viewer in self._viewers]:
+        if leaving := [asyncio.create_task(viewer.close(self._why)) for viewer in self._viewers]:
             await asyncio.wait(leaving, timeout=LEAVING_SECONDS)
         await runner.cleanup()
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             for one in left:
                 one.cancel()
             await asyncio.wait(left, timeout=LEAVING_SECONDS)
+
+    async def _lasts(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Work that never ends, begun again whenever an error that nobody foresaw ends it."""
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                self._tell_problems(name, [f"the view's {name} failed and was begun again: {error!r}"])
+                await asyncio.sleep(STATUS_SECONDS)
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         self._check_host(request)
@@ -227,13 +254,18 @@ class ViewServer:
 
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
         self._check_host(request)
-        live = web.WebSocketResponse(max_msg_size=LONGEST_WISH, heartbeat=20.0, compress=False)
+        live = web.WebSocketResponse(
+            timeout=CLOSING_SECONDS, max_msg_size=LONGEST_WISH, heartbeat=20.0, autoping=False, compress=False
+        )
         role = self._admission.role(request.cookies.get(self._cookie))
         scheme, _, host = request.headers.get("Origin", "").partition("://")
         own_page = scheme in ("http", "https") and host == request.host
         await live.prepare(request)
-        if role is None or not own_page or (not role.steers and len(self._viewers) >= MOST_VIEWERS):
+        if role is None or not own_page:
             await live.close(code=NOT_ALLOWED, message=b"this view opens with its link")
+            return live
+        if not role.steers and len(self._viewers) >= MOST_VIEWERS:
+            await live.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too many watch")
             return live
         viewer = Viewer(
             live,
@@ -247,7 +279,9 @@ class ViewServer:
         self._viewers.add(viewer)
         try:
             viewer.tell(self._steering.scene() | {"steer": viewer.steers, "heard": viewer.heard})
-            viewer.tell(await self._status())
+            if self._status is not None:
+                viewer.tell(self._status)
+            self._came.set()
             await viewer.run()
         finally:
             self._viewers.discard(viewer)
@@ -270,6 +304,7 @@ class ViewServer:
         while not self._closing.is_set():
             try:
                 frame = self._render.frame(version, FRAME_SECONDS)
+                is_news = frame is not None and self._picture.take(frame)
             except Exception as error:  # on Ray: whoever shows frames is being replaced
                 if not isinstance(error, ArrasRayError):
                     self._tell_problems("frames", [f"the picture could not be fetched: {error}"])
@@ -280,7 +315,7 @@ class ViewServer:
                 self._closing.wait(0.02 if self._render.error is None else FRAME_SECONDS)
                 continue
             version = frame.version
-            if self._picture.take(frame):
+            if is_news:
                 with suppress(RuntimeError):  # the loop is closed
                     self._loop.call_soon_threadsafe(self._look)
 
@@ -294,24 +329,28 @@ class ViewServer:
             viewer.tell(scene | {"steer": viewer.steers, "heard": viewer.heard})
 
     async def _tell_status(self) -> None:
-        """Tell viewers where the render stands, whenever that has changed."""
+        """Tell viewers where the render stands, whenever that has changed; the first one who comes, at once."""
         last: dict[str, Any] = {}
         while True:
-            await asyncio.sleep(STATUS_SECONDS)
             if self._viewers:
-                status = await self._status()
+                status = await self._ask_status()
                 gist = status | {"mcrts": [row | {"cpu": None, "memory": None} for row in status["mcrts"]]}
                 if gist != last:  # a process that only lives uses some of both
-                    last = gist
+                    last, self._status = gist, status
                     for viewer in self._viewers:
                         viewer.tell(status)
             self._look()
+            if self._viewers:
+                await asyncio.sleep(STATUS_SECONDS)
+            else:
+                self._came.clear()
+                await self._came.wait()
 
-    async def _status(self) -> dict[str, Any]:
+    async def _ask_status(self) -> dict[str, Any]:
         told = await self._loop.run_in_executor(None, self._rows.status)
         for row in told["mcrts"]:
             row["latency_ms"] = self._seen_samples.get(row["name"], (0.0, None))[1]
-        told["warnings"] = [*told["warnings"], *(text for texts in list(self._problems.values()) for text in texts)]
+        told["warnings"] = [*told["warnings"], *self.problems]
         return told | {"type": "status", "playing": self._steering.playing, "latency_ms": self._latency}
 
     def _drawn(self, news: PictureNews) -> None:

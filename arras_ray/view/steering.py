@@ -146,13 +146,14 @@ class Steering:
     def apply(self, delta: bytes, size: tuple[int, int] | None = None) -> None:
         """A change in RDLB from somebody else: files that were saved. size: of the whole picture, where it is another
         now. Raise SceneError."""
+        before = _plain(self._camera.get("node_xform"))
         rdlb.decode(delta, self.context)
         if size is not None:
             self._size = size
             self._resize()
         self._sphere = bounding_sphere(self.context)
         camera = self.context.camera
-        if camera is not None and camera is not self._camera:
+        if camera is not None and (camera is not self._camera or _plain(camera.get("node_xform")) != before):
             self._camera, self._initial = camera, _plain(camera.get("node_xform"))
         self._others = True
         self._want_edit()
@@ -276,7 +277,7 @@ def _plain(numbers: Any) -> list[float]:
 def _matrix(numbers: Any) -> np.ndarray:
     """A camera's place: 16 numbers, row vectors, whose axes are not flat. Raise MessageError."""
     if not isinstance(numbers, list) or len(numbers) != 16 or not _is_finite(numbers):
-        raise MessageError("a camera has a matrix of 16 finite numbers")
+        raise MessageError("a camera has a matrix of 16 numbers that a float can hold")
     matrix = np.array(numbers, "f8").reshape(4, 4)
     if abs(np.linalg.det(matrix[:3, :3])) < 1e-9 or matrix[:, 3].tolist() != [0.0, 0.0, 0.0, 1.0]:
         raise MessageError("a camera's matrix is a rotation and a translation")

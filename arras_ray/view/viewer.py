@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from arras_ray.errors import MessageError
 from arras_ray.previews import SMOOTH, STRIDES
@@ -27,6 +27,8 @@ BURST_BYTES = 5e6
 """A whole picture of 960 x 540 pixels comes at once."""
 MOST_WHOLE = 32
 """Whole tiles of a frame, 1 MB: what waits behind it waits no longer than it takes to send."""
+MOST_COARSE_BYTES = 2 << 20
+"""Of coarse tiles of a frame, likewise: HD at a quarter of the resolution."""
 
 COARSEST = STRIDES[0]
 """Stride at which a picture is first seen after a single edit; while it moves, one smooth frame for each scene is
@@ -43,9 +45,16 @@ CODING_WISHES = 100
 LONGEST_WISH = 4096
 """Bytes."""
 
+ENDED = 4410
+"""Close code of a view that has ended."""
+LONGEST_REASON = 123
+"""Bytes of why a socket is closed."""
+
+TOO_MUCH = WSCloseCode.POLICY_VIOLATION, b"too much"
+
 
 class Viewer:
-    """A viewer behind a web socket.
+    """A viewer behind a web socket, one that leaves pings to it.
 
     steers: it may send wishes; wish(message, tell) raises MessageError for bad ones. drawn(news): it has drawn a frame
     of these. moves(): whether the scene changes without a pause. coders: threads for codings that take long.
@@ -81,6 +90,8 @@ class Viewer:
         self._allowance, self._allowed_at = BURST_BYTES, time.monotonic()
         self._wishes, self._wishes_at = 0, 0.0
         self._level, self._sent_at = (-1, 0), 0.0
+        self._cut = False
+        """Whether the last frame had not all coarse tiles."""
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send this as soon as it may; of each type only the newest."""
@@ -91,10 +102,11 @@ class Viewer:
         """The picture has changed."""
         self._news.set()
 
-    async def close(self) -> None:
+    async def close(self, why: str) -> None:
         """The view has ended."""
+        reason = why.encode()[:LONGEST_REASON].decode(errors="ignore").encode()
         with suppress(ConnectionError):
-            await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"the view has ended")
+            await self._socket.close(code=ENDED, message=reason)
 
     async def run(self) -> None:
         """Serve it until it leaves or has to."""
@@ -105,7 +117,8 @@ class Viewer:
             if sending.done():
                 with suppress(ConnectionError):  # it is being closed, and that takes as long as it takes
                     sending.result()
-            await hearing
+            with suppress(ConnectionError):
+                await hearing
         finally:
             for part in (sending, hearing):
                 part.cancel()
@@ -113,31 +126,42 @@ class Viewer:
 
     async def _hear(self) -> None:
         async for message in self._socket:
-            if message.type is not WSMsgType.TEXT:
-                await self._socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text only")
+            if (objection := self._hears(message)) is not None:
+                code, why = objection
+                await self._socket.close(code=code, message=why)
                 return
-            try:
-                wish = json.loads(message.data)
-                if not isinstance(wish, dict):
-                    raise MessageError("a message is a JSON object")
-                if self._is_too_much(wish):
-                    await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too much")
-                    return
-                self._take(wish)
-            except (ValueError, RecursionError, OverflowError):
-                await self._socket.close(code=WSCloseCode.INVALID_TEXT, message=b"no JSON")
-                return
-            except MessageError as error:
-                self.tell({"type": "refused", "reason": error.message})
+            if message.type is WSMsgType.PING:
+                await self._socket.pong(message.data)
 
-    def _is_too_much(self, wish: dict[str, Any]) -> bool:
-        """Count what a page says of itself: it answers each frame, and no faster than those come."""
-        if wish.get("type") == "ack" and isinstance(wish.get("frame"), int) and wish["frame"] in self._under_way:
-            return False
+    def _hears(self, message: WSMessage) -> tuple[WSCloseCode, bytes] | None:
+        """Take a message in; why the socket has to be closed for it, if it has to."""
+        if message.type in (WSMsgType.PING, WSMsgType.PONG):
+            return TOO_MUCH if self._is_too_much() else None
+        if message.type is not WSMsgType.TEXT:
+            return WSCloseCode.UNSUPPORTED_DATA, b"text only"
+        try:
+            wish = json.loads(message.data)
+            if not isinstance(wish, dict):
+                raise MessageError("a message is a JSON object")
+            if not self._answers(wish) and self._is_too_much(CODING_WISHES if wish.get("type") == "coding" else 1):
+                return TOO_MUCH
+            self._take(wish)
+        except (ValueError, RecursionError, OverflowError):
+            return WSCloseCode.INVALID_TEXT, b"no JSON"
+        except MessageError as error:
+            self.tell({"type": "refused", "reason": error.message})
+        return None
+
+    def _answers(self, wish: dict[str, Any]) -> bool:
+        """Whether it answers a frame, which no page can do faster than those come."""
+        return wish.get("type") == "ack" and isinstance(wish.get("frame"), int) and wish["frame"] in self._under_way
+
+    def _is_too_much(self, wishes: int = 1) -> bool:
+        """Count what a page says of itself."""
         now = time.monotonic()
         if now - self._wishes_at > 1.0:
             self._wishes, self._wishes_at = 0, now
-        self._wishes += CODING_WISHES if wish.get("type") == "coding" else 1
+        self._wishes += wishes
         return self._wishes > WISHES_A_SECOND
 
     def _take(self, wish: dict[str, Any]) -> None:
@@ -171,13 +195,13 @@ class Viewer:
         now = time.monotonic()
         level = self._picture.level
         finer = level != self._level and level[1] <= (SMOOTH if self._moves() else COARSEST)
-        if not finer and level[1] > 1 and now - self._sent_at < PATIENCE_SECONDS:
+        if not finer and not self._cut and level[1] > 1 and now - self._sent_at < PATIENCE_SECONDS:
             asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._news.set)
             return
         earned = (now - self._allowed_at) * BYTES_A_SECOND
         self._allowance, self._allowed_at = min(BURST_BYTES, self._allowance + earned), now
         most = max(0, min(MOST_WHOLE, int(self._allowance // WHOLE_TILE_BYTES)))
-        news = self._picture.news(self._sent, most)
+        news = self._picture.news(self._sent, most, MOST_COARSE_BYTES)
         if not news.groups:
             if not most:  # there may be tiles that have to wait for their turn
                 wait = (WHOLE_TILE_BYTES - self._allowance) / BYTES_A_SECOND
@@ -185,6 +209,7 @@ class Viewer:
             return
         self._number += 1
         self._level, self._sent_at = level, now
+        self._cut = news.n_coarse_bytes >= MOST_COARSE_BYTES
         self._under_way[self._number] = replace(news, groups=[])
         self._allowance -= news.n_bytes
         encode = self._coding.encode

@@ -15,7 +15,7 @@ from arras_ray.engine import from_context
 from arras_ray.errors import ClusterError, DefinitionError, MessageError, SceneError, UsageError
 from arras_ray.frame_receiver import FrameReceiver
 from arras_ray.local_render import LocalRender
-from arras_ray.messages import RDLMessage
+from arras_ray.messages import TILE, RDLMessage
 from arras_ray.render_session import RenderSession
 from arras_ray.session.definition import SessionDefinition, parse_definition
 from arras_ray.session.message import GenericMessage
@@ -74,7 +74,7 @@ def test_deltas_change_the_scene_before_and_while_it_renders(ray_here: Cluster, 
     small = SmallScene()
     small.light("EnvLight")
     small.put(small.sphere("ball"), small.matte("grey", 0.5))
-    context, options = small.context, {"width": 100, "height": 70, "spp": 4}
+    context, options = small.context, {"width": 100, "height": 70, "spp": 4, "seed": 3, "region": (0, 0, 60, 70)}
     with start_render(ray_here, "edited", definition, definition.expand(1)) as session:
         session.wait_ready(PATIENCE)
         session.send(RDLMessage(1, context.to_bytes(), options=options))
@@ -89,7 +89,8 @@ def test_deltas_change_the_scene_before_and_while_it_renders(ray_here: Cluster, 
                 if (frame.sync_id, frame.status) == (sync_id, "FINISHED"):
                     break
             expected = LocalRender(from_context(context, options), 1).final()
-            np.testing.assert_array_equal(receiver.rgba, expected)
+            np.testing.assert_array_equal(receiver.rgba[:, :TILE], expected[:, :TILE])
+            assert not receiver.rgba[:, TILE:].any()  # no tile of the region
 
 
 def test_what_a_render_cannot_use_is_told(session: RenderSession) -> None:

@@ -62,6 +62,20 @@ def test_a_link_is_printed_and_ctrl_c_writes_the_picture(viewing: subprocess.Pop
     assert (tmp_path / "out.exr").stat().st_size > 1500  # zeros alone would be 820
 
 
+def test_nothing_is_written_where_there_is_nothing(scene: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.exr").write_text("an earlier one")
+    command = [str(COMMAND), "view", str(scene), "--engine", "local", "--no-browser", "--delay", "-o", "out.exr"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        link_of(process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "nothing was written" in err
+    assert (tmp_path / "out.exr").read_text() == "an earlier one"
+
+
 def test_bad_input_is_told_before_anything_starts(arras_ray: Run, scene: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -70,6 +84,10 @@ def test_bad_input_is_told_before_anything_starts(arras_ray: Run, scene: Path) -
         result = arras_ray("view", scene, "--engine", "local", "--no-browser", "--page", f"127.0.0.1:{port}")
     assert result.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "rendering" not in result.stdout
+    result = arras_ray("render", scene, "--engine", "local", "--no-browser")
+    assert result.returncode == 2
+    assert "add --view" in result.stderr
     result = arras_ray("view", scene, "--engine", "local", "--no-browser", "-o", "out.jpg")
     assert result.returncode == 2
     assert "cannot write out.jpg" in result.stderr

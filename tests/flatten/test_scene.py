@@ -130,6 +130,12 @@ def test_a_res_that_makes_no_picture(res: float) -> None:
         flatten(ball(res=res).context)
 
 
+@pytest.mark.parametrize("side", [0, -5])
+def test_a_side_that_makes_no_picture(side: int) -> None:
+    with pytest.raises(SceneError, match=f"{side} x 16 pixels"):
+        flatten(ball(image_width=side).context)
+
+
 def test_options_override_the_scene() -> None:
     small = ball(image_width=100, image_height=50, pixel_samples=4)
     flat = flatten(small.context, {"width": 30, "height": 20, "spp": 7, "seed": 5})

@@ -266,11 +266,12 @@ def opens(key: str, text: str) -> Row:
 
 
 def closes_panels(browser: Browser) -> None:
-    for key in ("h", "m"):
+    for key in ("i", "h", "m"):
         browser.press(key)
-    until(lambda: "pixel inspector" in browser.text() and "mcrt_i0" in browser.text(), "two panels")
+    until(lambda: browser.text("inspector") and "mcrt_i0" in browser.text(), "two panels")
+    assert "pixel inspector" not in browser.text()  # where the machines are now
     browser.press(Keys.ESCAPE)
-    until(lambda: "pixel inspector" not in browser.text() and "mcrt_i0" not in browser.text(), "both to go")
+    until(lambda: not browser.text("inspector") and "mcrt_i0" not in browser.text(), "both to go")
 
 
 LEFT, MIDDLE, RIGHT = MouseButton.LEFT, MouseButton.MIDDLE, MouseButton.RIGHT

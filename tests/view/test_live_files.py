@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -95,11 +96,48 @@ def test_a_file_that_cannot_be_read_is_told_and_the_next_one_counts(file: Path) 
     assert watching.context["panel"].get("intensity") == 7.0
 
 
-def test_what_cannot_be_taken_over_is_told(file: Path) -> None:
+def test_what_cannot_be_taken_over_is_told_until_it_is_back(file: Path) -> None:
     watching = Watching(file)
+    text = file.read_text()
+    told: list[str] = []
+
+    def back() -> bool:
+        if watching.notes and not told:
+            told.extend(watching.notes)
+            file.write_text(text.replace('["intensity"] = 2,', ""))  # 1, as it is where nobody says anything
+        return bool(told) and not watching.notes
+
     without = SmallScene().context
-    asyncio.run(watching.after(lambda: write_scene(without, file), lambda: bool(watching.notes)))
-    assert "start the view again" in watching.notes[0]
+    asyncio.run(watching.after(lambda: write_scene(without, file), back))
+    assert "panel" in told[0]
+    assert "start the view again" in told[0]
+    assert watching.context["panel"].get("intensity") == 1.0
+
+
+def test_warnings_of_a_saved_file_are_told(file: Path) -> None:
+    watching = Watching(file)
+    text = file.read_text()
+    wrong = text.replace('["intensity"] = 2', '["intensity"] = "bright"')
+    asyncio.run(watching.after(lambda: file.write_text(wrong), lambda: bool(watching.notes)))
+    assert "panel.intensity: expected a number" in watching.notes[0]
+
+
+def test_a_file_that_was_saved_while_it_was_read_is_read_again(file: Path) -> None:
+    watching = Watching(file)
+    read_at = time.time()
+    scene = read_scene([file]).to_bytes()
+    file.write_text(file.read_text().replace('["intensity"] = 2', '["intensity"] = 7'))
+
+    async def test() -> None:
+        files = LiveFiles([file], scene, lambda: read_scene([file]), read_at=read_at)
+        watch = asyncio.create_task(files.watch(watching._changed, watching._tell))
+        async with asyncio.timeout(PATIENCE):
+            while not watching.n_changes:
+                await asyncio.sleep(0.01)
+        watch.cancel()
+
+    asyncio.run(test())
+    assert watching.context["panel"].get("intensity") == 7.0
 
 
 @pytest.mark.parametrize(("sized", "expected"), [(False, (150, 75)), (True, None)], ids=["the scene's", "its own"])
@@ -181,7 +219,7 @@ def read():
 async def main():
     path = Path({str(file)!r})
     files = LiveFiles([path], b"", read)
-    files._before = object()
+    files._shown = object()
     path.write_text(path.read_text() + " ")
     watch = asyncio.create_task(files.watch(print, print))
     while not reads.is_set():

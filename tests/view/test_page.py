@@ -89,7 +89,6 @@ def test_the_bar_starts_pauses_stops_and_scales_the_render_and_colours_a_light(b
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_last_colour_of_many_is_the_one(browser: Browser) -> None:
     """Also where the server tells of an earlier one meanwhile."""
     drag = """
@@ -108,6 +107,25 @@ def test_the_last_colour_of_many_is_the_one(browser: Browser) -> None:
             "return import('/page/display.js').then(({ fromHex }) => fromHex(arguments[0]))", last))  # fmt: skip
         until(lambda expected=expected: seen(browser, expected), "the last colour")  # type: ignore[misc]
         assert browser.driver.find_element("css selector", "#lights input").get_attribute("value") == last
+
+
+@pytest.mark.slow
+def test_a_bright_light_stays_as_bright(browser: Browser) -> None:
+    """Its colour is chosen among those that a screen can show."""
+    page = browser.driver
+    steering = browser.server._steering
+    delta = SceneContext.from_bytes(steering.context.to_bytes())
+    delta.commit()
+    delta["panel"].set("color", (8.0, 4.0, 2.0))
+    encoded = delta.delta().to_rdlb()
+    browser.server._loop.call_soon_threadsafe(steering.apply, encoded)
+    picker = page.find_element("css selector", "#lights input")
+    until(lambda: picker.get_attribute("value") == "#ffbc89", "the hue of the light")
+    page.execute_script("arguments[0].value = '#00ff00'; arguments[0].dispatchEvent(new Event('input'))", picker)
+    green = balls().context
+    green["panel"].set("color", (0.0, 8.0, 0.0))
+    until(lambda: seen(browser, green), "the picture in green light")
+    assert picker.get_attribute("value") == "#00ff00"
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ const FIRST_DELAY = 500;
 const LONGEST_DELAY = 8000;
 /** The server's close code for a viewer whose link it does not take. */
 const NOT_ALLOWED = 4401;
+/** Its close code at the end of the view; the reason is what went wrong, if anything did. */
+const ENDED = 4410;
 /** This page's close code for frames it cannot read. */
 const UNREADABLE = 4400;
 
@@ -16,7 +18,8 @@ export class Connection {
 
   /**
    * on: `opened()`, `text(message)`, `frame(buffer)`, which throws, or returns a promise that fails, if it cannot read
-   * it, `unreadable(error)`, `closed(seconds)` until the next try, `notAllowed()`.
+   * it, `unreadable(error)`, `closed(seconds)` until the next try, `ended(reason)`,
+   * `notAllowed()`.
    */
   constructor(url, on) {
     this.#url = url;
@@ -28,7 +31,7 @@ export class Connection {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#on.opened();
     socket.onmessage = ({ data }) => this.#receive(socket, data);
-    socket.onclose = ({ code }) => this.#closed(code);
+    socket.onclose = ({ code, reason }) => this.#closed(code, reason);
     this.#socket = socket;
   }
 
@@ -62,7 +65,11 @@ export class Connection {
     }
   }
 
-  #closed(code) {
+  #closed(code, reason) {
+    if (code === ENDED) {
+      this.#on.ended(reason);
+      return;
+    }
     if (code === NOT_ALLOWED) {
       this.#on.notAllowed();
       return;

@@ -61,6 +61,11 @@ const connection = new Connection(url, {
     forgetServer();
     bar.showConnection(`not connected, next try in ${seconds} s`, true);
   },
+  ended(reason) {
+    forgetServer();
+    bar.showConnection("ended", Boolean(reason));
+    showError("server", reason);
+  },
   notAllowed() {
     forgetServer();
     bar.showConnection("not allowed", true);
@@ -128,6 +133,7 @@ function draw() {
   stale = false;
   try {
     screen.draw(picture, display, viewport);
+    showError("screen", "");
   } catch (error) {
     showError("screen", error.message);
   }
@@ -231,6 +237,7 @@ const actions = makeActions({
   maySteer: () => maySteer,
   locate(at) {
     if (!connection.connected) showNotice("Not connected: nobody can tell what is there.");
+    else if (picture.width === 0) showNotice("There is no picture yet.");
     else if (at.every((part) => part >= 0 && part < 1)) connection.send({ type: "locate", at });
     else refocus(null);
   },

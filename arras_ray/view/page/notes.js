@@ -12,6 +12,7 @@ let timer;
 
 /** Stands until the same source says another, or an empty one. */
 export function showError(source, text) {
+  if ((errors.get(source) ?? "") === text) return;
   errors.set(source, text);
   error.textContent = [...errors.values()].filter(Boolean).join("\n");
   error.hidden = !error.textContent;

@@ -11,7 +11,14 @@ const inspector = document.getElementById("inspector");
 
 const UNKNOWN = "–";
 
-export const toggleMachines = () => (machines.hidden = !machines.hidden);
+/** They lie in the same place. */
+const ALTERNATIVES = [machines, help, cameraText];
+
+function toggle(panel, hidden = !panel.hidden) {
+  for (const one of ALTERNATIVES) one.hidden = one !== panel || hidden;
+}
+
+export const toggleMachines = () => toggle(machines);
 
 export function closePanels() {
   for (const panel of panels) panel.hidden = true;
@@ -22,7 +29,7 @@ export function toggleHelp(maySteer) {
   const all = BINDINGS.filter((one) => one.text && (maySteer || !one.steers));
   const groups = new Set(all.map((one) => one.group));
   help.replaceChildren(...[...groups].map((group) => helpTable(group, all.filter((one) => one.group === group))));
-  help.hidden = !help.hidden;
+  toggle(help);
 }
 
 function helpTable(group, bindings) {
@@ -63,7 +70,7 @@ export function showMachines(mcrts) {
 
 export function showCameraText(text) {
   cameraText.querySelector("textarea").value = text;
-  cameraText.hidden = false;
+  toggle(cameraText, false);
   copy();
 }
 
@@ -82,6 +89,7 @@ cameraText.querySelector("button").addEventListener("click", copy);
 
 export function toggleInspector() {
   inspector.hidden = !inspector.hidden;
+  if (!inspector.textContent) inspector.textContent = "point at a pixel";
 }
 
 /** `values` are linear R, G, B, A at (x, y) from the picture's bottom left; null outside of it. Unless they are `exact`

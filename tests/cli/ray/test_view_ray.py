@@ -37,6 +37,7 @@ async def look(viewing: subprocess.Popen[str], link: str) -> None:
     address = link.partition("?")[0]
     status: dict[str, Any] = {}
     seen: set[int] = set()
+    sampled: set[int] = set()
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         await session.get(link)
         async with session.ws_connect(f"{address}live", headers={"Origin": address.rstrip("/")}) as live:
@@ -50,6 +51,8 @@ async def look(viewing: subprocess.Popen[str], link: str) -> None:
                             length = int.from_bytes(message.data[:4], "little")
                             header = json.loads(message.data[4 : 4 + length])
                             seen.add(header["sync_id"])
+                            if any(group["stride"] == 1 for group in header["groups"]):
+                                sampled.add(header["sync_id"])
                             await live.send_str(json.dumps({"type": "ack", "frame": header["frame"]}))
                         elif '"type":"status"' in message.data:
                             status.update(json.loads(message.data))
@@ -71,7 +74,7 @@ async def look(viewing: subprocess.Popen[str], link: str) -> None:
             )
             matrix[12] = -0.5
             await live.send_str(json.dumps({"type": "camera", "matrix": matrix}))
-            await until(lambda: 3 in seen)
+            await until(lambda: 3 in sampled)
 
 
 def test_an_edit_and_the_loss_of_an_mcrt_are_seen(viewing: subprocess.Popen[str], tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ class SceneObject:
 
     def changed_attributes(self) -> list[Attribute]:
         """The attributes whose value or binding is another than at the last commit, in declaration order."""
+        if not self._before:  # as of nearly all objects of a scene when one of them is edited
+            return []
         return [
             attribute
             for name, attribute in self.scene_class.attributes.items()

@@ -45,7 +45,7 @@ NOT_ALLOWED = 4401
 RECEIVED_BYTES = 8192
 """Of a viewer, kept by the system until they are read: a flood of messages is read in between other work."""
 
-CLOSING_SECONDS = 0.2
+CLOSING_SECONDS = 0.05
 """So long who is closed may answer; meanwhile all it sends is still read."""
 
 MOST_VIEWERS = 200

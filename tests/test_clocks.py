@@ -12,6 +12,7 @@ SHOWN_ONLY = {
     "computations/time_computation.py": "the answer it is there for",
     "session/message.py": "when a message was made, for whoever reads it",
     "actors/supervisor.py": "the age of processes, whose start the system tells by that clock",
+    "cli/view_command.py": "when files were read, whose own times are by that clock; at worst they are read once more",
     "output_file.py": "the age of files that a killed render has left",
 }
 """Where the time of day is read, and what for."""

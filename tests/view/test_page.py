@@ -11,6 +11,7 @@ from small_scenes import translate
 from view_scenes import balls, until
 
 from arras_ray.engine import from_context
+from arras_ray.errors import ClusterError
 from arras_ray.frame_receiver import to_8bit
 from arras_ray.local_render import LocalRender
 from arras_ray.scene import SceneContext
@@ -107,6 +108,14 @@ def test_the_last_colour_of_many_is_the_one(browser: Browser) -> None:
             "return import('/page/display.js').then(({ fromHex }) => fromHex(arguments[0]))", last))  # fmt: skip
         until(lambda expected=expected: seen(browser, expected), "the last colour")  # type: ignore[misc]
         assert browser.driver.find_element("css selector", "#lights input").get_attribute("value") == last
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [None, ClusterError("the head is gone")], ids=["as it should", "by an error"])
+def test_the_end_of_a_view_is_told(browser: Browser, error: ClusterError | None) -> None:
+    browser.server.__exit__(type(error), error, None)
+    until(lambda: browser.text("connection") == "ended", "the end")
+    assert ("the head is gone" in browser.text("notes")) == (error is not None)
 
 
 @pytest.mark.slow

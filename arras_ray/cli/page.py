@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arras_ray.cli.report import Report
-from arras_ray.errors import UsageError
 
 if TYPE_CHECKING:
     from arras_ray.cli.handle import RenderHandle
@@ -58,14 +57,21 @@ def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_page(page: PageAddress) -> None:
-    """Raise UsageError where a page cannot be served, before anything is rendered for it."""
+    """Raise UsageError where a page can certainly not be served, before anything is rendered for it."""
+    problem: OSError | None = None
     try:
-        family = socket.AF_INET6 if ":" in page.host else socket.AF_INET
-        socket.create_server((page.host, page.port), family=family).close()
-    except OSError as error:
-        raise UsageError(
-            f"the view cannot listen on {page.host}:{page.port}: {error}", hint="choose another address for the page"
-        ) from None
+        for family, *_, address in socket.getaddrinfo(page.host, page.port, type=socket.SOCK_STREAM):
+            try:
+                socket.create_server(address[:2], family=family).close()
+            except OSError as error:  # another address of that host may do
+                problem = problem or error
+            else:
+                return
+    except OSError as error:  # nobody knows the host
+        problem = error
+    from arras_ray.view.server import cannot_listen
+
+    raise cannot_listen(page.host, page.port, problem)
 
 
 def serve(

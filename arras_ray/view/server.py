@@ -108,9 +108,7 @@ class ViewServer:
         self._thread.start()
         ready.wait()
         if isinstance(started[0], BaseException):
-            raise UsageError(
-                f"the view cannot listen on {host}:{port}: {started[0]}", hint="choose another address for the page"
-            )
+            raise cannot_listen(host, port, started[0])
         self.port: int = started[0]
         self._frames = threading.Thread(target=self._take_frames, name="view-frames", daemon=True)
         self._frames.start()
@@ -366,6 +364,11 @@ class ViewServer:
     def _tell_problems(self, source: str, texts: Sequence[str]) -> None:
         """Every viewer is told of these until the same source has others, or none."""
         self._problems[source] = tuple(texts)
+
+
+def cannot_listen(host: str, port: int, why: object) -> UsageError:
+    """What to raise where a view cannot be served."""
+    return UsageError(f"the view cannot listen on {host}:{port}: {why}", hint="choose another address for the page")
 
 
 def _ms_since(then: float) -> float:

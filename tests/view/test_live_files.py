@@ -27,6 +27,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+Changed = Callable[[bytes, "tuple[int, int] | None"], None]
+
+
 class Watching:
     """What was handed on, applied to a scene as it was at first."""
 
@@ -43,7 +46,11 @@ class Watching:
         scene = read_scene([self._file]).to_bytes()
         files = LiveFiles([self._file], scene, lambda: read_scene([self._file]), sized=sized)
         change()  # a moment before somebody looks
-        watch = asyncio.create_task(files.watch(self._changed, self._tell))
+        await self.until(told, files)
+
+    async def until(self, told: Callable[[], object], files: LiveFiles, changed: Changed | None = None) -> None:
+        """Watch these files until this holds."""
+        watch = asyncio.create_task(files.watch(changed or self.changed, self._tell))
         async with asyncio.timeout(PATIENCE):
             while not told():
                 await asyncio.sleep(0.01)
@@ -52,7 +59,7 @@ class Watching:
     def _tell(self, problems: Sequence[str]) -> None:
         self.notes = list(problems)
 
-    def _changed(self, delta: bytes, size: tuple[int, int] | None) -> None:
+    def changed(self, delta: bytes, size: tuple[int, int] | None) -> None:
         self.size = size
         rdlb.decode(delta, self.context)
         self.n_changes += 1
@@ -128,15 +135,8 @@ def test_a_file_that_was_saved_while_it_was_read_is_read_again(file: Path) -> No
     scene = read_scene([file]).to_bytes()
     file.write_text(file.read_text().replace('["intensity"] = 2', '["intensity"] = 7'))
 
-    async def test() -> None:
-        files = LiveFiles([file], scene, lambda: read_scene([file]), read_at=read_at)
-        watch = asyncio.create_task(files.watch(watching._changed, watching._tell))
-        async with asyncio.timeout(PATIENCE):
-            while not watching.n_changes:
-                await asyncio.sleep(0.01)
-        watch.cancel()
-
-    asyncio.run(test())
+    files = LiveFiles([file], scene, lambda: read_scene([file]), read_at=read_at)
+    asyncio.run(watching.until(lambda: watching.n_changes, files))
     assert watching.context["panel"].get("intensity") == 7.0
 
 
@@ -158,18 +158,11 @@ def test_what_could_not_be_applied_comes_with_the_next_save(file: Path) -> None:
         if len(tries) == 1:
             file.write_text(text.replace('["intensity"] = 2', '["intensity"] = 7') + "-- again")
             raise SceneError("not now")
-        watching._changed(delta, size)
+        watching.changed(delta, size)
 
-    async def test() -> None:
-        files = LiveFiles([file], read_scene([file]).to_bytes(), lambda: read_scene([file]))
-        file.write_text(text.replace('["intensity"] = 2', '["intensity"] = 7'))
-        watch = asyncio.create_task(files.watch(refuse_once, watching._tell))
-        async with asyncio.timeout(PATIENCE):
-            while not watching.n_changes:
-                await asyncio.sleep(0.01)
-        watch.cancel()
-
-    asyncio.run(test())
+    files = LiveFiles([file], read_scene([file]).to_bytes(), lambda: read_scene([file]))
+    file.write_text(text.replace('["intensity"] = 2', '["intensity"] = 7'))
+    asyncio.run(watching.until(lambda: watching.n_changes, files, refuse_once))
     assert watching.context["panel"].get("intensity") == 7.0
 
 
@@ -188,7 +181,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(file: Path) -> None:
 
     async def test() -> None:
         files = LiveFiles([file], read_scene([file]).to_bytes(), lambda: read_scene([file]))
-        watch = asyncio.create_task(files.watch(watching._changed, lambda problems: told.append(list(problems))))
+        watch = asyncio.create_task(files.watch(watching.changed, lambda problems: told.append(list(problems))))
         with file.open("w") as half:
             for line in text.splitlines(keepends=True):  # each of them a whole program so far, or none
                 half.write(line)

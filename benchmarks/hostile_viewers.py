@@ -124,6 +124,8 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", metavar="KIND", default=list(KINDS))
     parser.add_argument("--seconds", type=float, default=8.0)
     arguments = parser.parse_args()
+    if unknown := set(arguments.kinds) - set(KINDS):
+        parser.error(f"there is no kind {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     figures: dict[str, Any] = {}
     with viewing(CORNELL_BOX, "--engine", "local", "--threads", "1", "--size", "64", "64", "--spp", "1") as view:
         parts = urlsplit(view.steer)

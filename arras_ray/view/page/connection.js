@@ -18,8 +18,7 @@ export class Connection {
 
   /**
    * on: `opened()`, `text(message)`, `frame(buffer)`, which throws, or returns a promise that fails, if it cannot read
-   * it, `unreadable(error)`, `closed(seconds)` until the next try, `ended(reason)`,
-   * `notAllowed()`.
+   * it, `unreadable(error)`, `closed(seconds)` until the next try, `ended(reason)`, `notAllowed()`.
    */
   constructor(url, on) {
     this.#url = url;

@@ -35,7 +35,7 @@ const toSrgb = (value) => (value <= 0.0031308 ? value * 12.92 : 1.055 * value **
 /** "#rrggbb" in sRGB as three linear numbers. */
 export const fromHex = (hex) => [1, 3, 5].map((at) => toLinear(parseInt(hex.slice(at, at + 2), 16) / 255));
 
-/** Three linear numbers as "#rrggbb" in sRGB, each of them 0 to 1. */
+/** Three linear numbers as "#rrggbb" in sRGB, cut to what that can say. */
 export function toHex(color) {
   const bytes = color.map((value) => Math.round(255 * toSrgb(Math.min(1, Math.max(0, value)))));
   return "#" + bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
